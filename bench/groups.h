@@ -1,0 +1,22 @@
+/*
+ * Groups: what can be measured, each under its name.
+ */
+#ifndef BENCH_GROUPS_H
+#define BENCH_GROUPS_H
+
+#include "bench/report.h"
+
+void bench_spsc_rtt(struct bench_report *report);
+void bench_spsc_throughput(struct bench_report *report);
+void bench_spsc_uncontended(struct bench_report *report);
+void bench_spsc_wake(struct bench_report *report);
+void bench_mpmc_uncontended(struct bench_report *report);
+void bench_mpmc_1p1c(struct bench_report *report);
+void bench_mpmc_contended(struct bench_report *report);
+void bench_detect_kill(struct bench_report *report);
+void bench_attach_latency(struct bench_report *report);
+void bench_attach_rate(struct bench_report *report);
+void bench_broker_memory(struct bench_report *report);
+void bench_broker_idle(struct bench_report *report);
+
+#endif

@@ -1,0 +1,222 @@
+/*
+ * org.shmbroker.control: what is there, who holds it, what happens. Whoever may open the socket
+ * may use all of it.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "daemon/broker.h"
+#include "daemon/call.h"
+#include "daemon/client.h"
+#include "daemon/dispatch.h"
+#include "daemon/segment.h"
+#include "daemon/status.h"
+#include "protocol/interfaces.h"
+#include "protocol/name.h"
+#include "protocol/waiter.h"
+
+#define PAGE_MAX	   100u
+#define PAGE_ENDPOINTS_MAX 2000u /* a reply stays far below what the wire takes */
+
+static size_t session_count(const struct broker *broker)
+{
+	size_t count = 0;
+
+	for (struct list *at = broker->clients.next; at != &broker->clients; at = at->next)
+		count += !list_entry(at, struct client, link)->is_control;
+	return count;
+}
+
+static void status(struct call *call)
+{
+	struct broker *broker = call_broker(call);
+	cJSON *reply = cJSON_CreateObject();
+
+	cJSON_AddStringToObject(reply, "version", SHMBROKER_VERSION);
+	cJSON_AddStringToObject(reply, "epoch", broker->epoch);
+	shmp_json_add_i64(reply, "pid", getpid());
+	shmp_json_add_u64(reply, "uptime_ns", shmp_clock_ns() - broker->started_ns);
+	cJSON_AddStringToObject(reply, "client_address", broker->client_listener.path);
+	cJSON_AddStringToObject(reply, "control_address", broker->control_listener.path);
+	shmp_json_add_u64(reply, "segments", broker->registry.count);
+	shmp_json_add_u64(reply, "sessions", session_count(broker));
+	shmp_json_add_u64(reply, "endpoints", broker->endpoint_count);
+	shmp_json_add_u64(reply, "bytes", broker->segment_bytes);
+	shmp_json_add_u64(reply, "bytes_limit", broker->options->bytes);
+	shmp_json_add_u64(reply, "requests", broker->counters.requests);
+	shmp_json_add_u64(reply, "errors", broker->counters.errors);
+	shmp_json_add_u64(reply, "deaths", broker->counters.deaths);
+	shmp_json_add_u64(reply, "repairs", broker->counters.repairs);
+	shmp_json_add_u64(reply, "events_lost", broker->events.lost);
+	call_reply(call, reply);
+}
+
+/* Segments. */
+
+static void list(struct call *call)
+{
+	const struct registry *registry = &call_broker(call)->registry;
+	uint64_t limit = PAGE_MAX, endpoints = 0;
+	const char *after = NULL, *last = NULL;
+	cJSON *reply, *segments;
+	size_t at;
+
+	if (!call_string_optional(call, "after", &after) ||
+	    !call_u64_optional(call, "limit", INT64_MAX, &limit))
+		return;
+	if (limit == 0 || limit > PAGE_MAX)
+		limit = PAGE_MAX;
+	reply = cJSON_CreateObject();
+	segments = cJSON_AddArrayToObject(reply, "segments");
+	for (at = registry_after(registry, after);
+	     at < registry->count && limit > 0 && endpoints < PAGE_ENDPOINTS_MAX; at++) {
+		struct segment *segment = registry->segments[at];
+
+		last = segment->name;
+		if (!segment->is_ready)
+			continue;
+		cJSON_AddItemToArray(segments, status_of_segment(segment));
+		endpoints += segment->plan.endpoint_count;
+		limit--;
+	}
+	if (at < registry->count)
+		cJSON_AddStringToObject(reply, "next", last);
+	call_reply(call, reply);
+}
+
+/* What cannot be a name is not repeated: it may be long, or no text to show. */
+static void answer_not_found(struct call *call, const char *name)
+{
+	const char *shown = shmp_name_check(name) ? "of that name" : name;
+	cJSON *parameters = cJSON_CreateObject();
+	char message[SHMP_NAME_MAX + 32];
+
+	snprintf(message, sizeof(message), "there is no segment %s", shown);
+	cJSON_AddStringToObject(parameters, "name", name);
+	cJSON_AddStringToObject(parameters, "message", message);
+	call_error(call, "org.shmbroker.control.NotFound", parameters);
+}
+
+static struct segment *find(struct call *call)
+{
+	struct segment *segment;
+	const char *name;
+
+	if (!call_string(call, "name", &name))
+		return NULL;
+	segment = registry_find(&call_broker(call)->registry, name);
+	if (!segment)
+		answer_not_found(call, name);
+	return segment;
+}
+
+static void describe(struct call *call)
+{
+	struct segment *segment = find(call);
+	cJSON *reply;
+
+	if (!segment)
+		return;
+	reply = cJSON_CreateObject();
+	cJSON_AddItemToObject(reply, "segment", status_of_segment(segment));
+	call_reply(call, reply);
+}
+
+static void unlink_segment(struct call *call)
+{
+	struct segment *segment = find(call);
+
+	if (!segment)
+		return;
+	event_emit(call_broker(call), &(struct event){ .kind = "unlinked",
+						       .who = call_client(call),
+						       .segment = segment->name });
+	segment_unlink(segment);
+	call_reply(call, NULL);
+}
+
+/* Sessions. */
+
+static cJSON *session_object(const struct client *client)
+{
+	cJSON *object = cJSON_CreateObject();
+
+	shmp_json_add_i64(object, "pid", client->credentials.pid);
+	shmp_json_add_u64(object, "uid", client->credentials.uid);
+	shmp_json_add_u64(object, "gid", client->credentials.gid);
+	cJSON_AddStringToObject(object, "name", client->name);
+	cJSON_AddBoolToObject(object, "connected", client->session != NULL);
+	shmp_json_add_u64(object, "endpoints", client->attachment_count);
+	shmp_json_add_u64(object, "since_ns", client->since_ns);
+	return object;
+}
+
+static void sessions(struct call *call)
+{
+	struct broker *broker = call_broker(call);
+	uint64_t after = 0, limit = PAGE_MAX, last = 0;
+	cJSON *reply, *page;
+	struct list *at;
+
+	if (!call_u64_optional(call, "after", INT64_MAX, &after) ||
+	    !call_u64_optional(call, "limit", INT64_MAX, &limit))
+		return;
+	if (limit == 0 || limit > PAGE_MAX)
+		limit = PAGE_MAX;
+	reply = cJSON_CreateObject();
+	page = cJSON_AddArrayToObject(reply, "sessions");
+	for (at = broker->clients.next; at != &broker->clients && limit > 0; at = at->next) {
+		struct client *client = list_entry(at, struct client, link);
+
+		if (client->is_control || client->serial <= after)
+			continue;
+		cJSON_AddItemToArray(page, session_object(client));
+		last = client->serial;
+		limit--;
+	}
+	if (at != &broker->clients)
+		shmp_json_add_u64(reply, "next", last);
+	call_reply(call, reply);
+}
+
+/* The rest. */
+
+static void monitor(struct call *call)
+{
+	if (!call->message.more) {
+		call_error(call, "org.varlink.service.ExpectedMore", cJSON_CreateObject());
+		return;
+	}
+	event_monitor(call_session(call));
+}
+
+static void ping(struct call *call)
+{
+	const char *text;
+	cJSON *reply;
+
+	if (!call_string(call, "ping", &text))
+		return;
+	reply = cJSON_CreateObject();
+	cJSON_AddStringToObject(reply, "pong", text);
+	call_reply(call, reply);
+}
+
+static const struct method methods[] = {
+	{ "Status", "", status },
+	{ "List", "after limit", list },
+	{ "Describe", "name", describe },
+	{ "Sessions", "after limit", sessions },
+	{ "Unlink", "name", unlink_segment },
+	{ "Monitor", "", monitor },
+	{ "Ping", "ping", ping },
+};
+
+const struct interface interface_control = {
+	.name = "org.shmbroker.control",
+	.text = shmp_interface_control,
+	.methods = methods,
+	.method_count = sizeof(methods) / sizeof(methods[0]),
+};

@@ -1,0 +1,331 @@
+/*
+ * org.shmbroker: Create and Unlink.
+ *
+ * A creation takes its name at once, reserves its memory in a helper and becomes visible when it
+ * is complete. Whoever wants the same name meanwhile waits and is then answered as if he had come
+ * after: exactly one creates it, and nobody is told of a segment that then fails.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "daemon/broker.h"
+#include "daemon/client.h"
+#include "daemon/log.h"
+#include "daemon/methods_client.h"
+#include "daemon/segment.h"
+
+#define MODE_PRESET 0600u
+
+struct request {
+	const char *name;
+	const struct shmp_kind *kind;
+	struct shmp_plan plan;
+	uint64_t mode;
+	bool reuse;
+};
+
+/* Reading the request. */
+
+static bool read_kind(struct call *call, const struct shmp_kind **ret_kind)
+{
+	const char *name;
+
+	if (!call_string(call, "kind", &name))
+		return false;
+	*ret_kind = shmp_kind_find(name);
+	if (!*ret_kind)
+		call_fault(call, SHMP_FAULT_INVALID, &(struct about){ .parameter = "kind" },
+			   "there is no kind \"%.64s\", see Kinds", name);
+	return *ret_kind;
+}
+
+static bool check_range(struct call *call, const struct shmp_option *option, uint64_t value)
+{
+	if (value < option->min)
+		call_fault(call, SHMP_FAULT_INVALID, &(struct about){ .parameter = option->name },
+			   "%s %" PRIu64 " is below %" PRIu64, option->name, value, option->min);
+	else if (value > option->max)
+		call_fault(call, SHMP_FAULT_TOO_BIG,
+			   &(struct about){ .parameter = option->name,
+					    .has_limit = true,
+					    .limit = option->max },
+			   "%s %" PRIu64 " is above %" PRIu64, option->name, value, option->max);
+	else
+		return true;
+	return false;
+}
+
+static bool read_option(struct call *call, const struct shmp_kind *kind, const cJSON *options,
+			const char *key, uint64_t *option)
+{
+	int index = shmp_kind_option(kind, key);
+
+	if (index < 0) {
+		call_fault(call, SHMP_FAULT_INVALID, &(struct about){ .parameter = key },
+			   "kind %s has no option \"%.64s\", see Kinds", kind->name, key);
+		return false;
+	}
+	if (shmp_json_u64(options, key, UINT64_MAX, &option[index]) < 0) {
+		call_fault(call, SHMP_FAULT_INVALID, &(struct about){ .parameter = key },
+			   "%s is not a whole number from 0 on", key);
+		return false;
+	}
+	return check_range(call, &kind->options[index], option[index]);
+}
+
+static bool read_options(struct call *call, const struct shmp_kind *kind, uint64_t *option)
+{
+	const cJSON *options = NULL;
+	const cJSON *item;
+
+	for (size_t i = 0; i < kind->option_count; i++)
+		option[i] = kind->options[i].preset;
+	if (!call_object_optional(call, "options", &options))
+		return false;
+	for (item = options ? options->child : NULL; item; item = item->next) {
+		if (!read_option(call, kind, options, item->string, option))
+			return false;
+	}
+	return true;
+}
+
+static bool make_plan(struct call *call, const struct shmp_kind *kind, struct shmp_plan *ret_plan)
+{
+	uint64_t option[SHMP_OPTIONS_MAX] = { 0 };
+	const char *why = "";
+	int r;
+
+	if (!read_options(call, kind, option))
+		return false;
+	r = kind->plan(option, ret_plan, &why);
+	if (r == 0)
+		return true;
+	call_fault(call, SHMP_FAULT_INVALID,
+		   &(struct about){ .parameter = kind->options[r - 1].name }, "%s %" PRIu64 ": %s",
+		   kind->options[r - 1].name, option[r - 1], why);
+	return false;
+}
+
+static bool read_request(struct call *call, struct request *request)
+{
+	*request = (struct request){ .mode = MODE_PRESET };
+	return method_name(call, &request->name) && read_kind(call, &request->kind) &&
+	       call_u64_optional(call, "mode", POLICY_MODE_MAX, &request->mode) &&
+	       call_bool_optional(call, "reuse", &request->reuse) &&
+	       make_plan(call, request->kind, &request->plan);
+}
+
+/* Answers. */
+
+static void answer(struct call *call, const struct segment *segment, bool created)
+{
+	cJSON *reply = cJSON_CreateObject();
+
+	cJSON_AddBoolToObject(reply, "created", created);
+	segment_add_options(reply, segment);
+	call_reply(call, reply);
+}
+
+static void answer_mismatch(struct call *call, const struct segment *segment, const char *parameter,
+			    uint64_t has, uint64_t wanted)
+{
+	call_fault(call, SHMP_FAULT_MISMATCH,
+		   &(struct about){ .name = segment->name, .parameter = parameter },
+		   "%s exists with %s %" PRIu64 ", not %" PRIu64, segment->name, parameter, has,
+		   wanted);
+}
+
+/* The name is taken. */
+static void answer_existing(struct call *call, const struct segment *segment,
+			    const struct request *request)
+{
+	if (!request->reuse) {
+		call_fault(call, SHMP_FAULT_EXISTS, &(struct about){ .name = segment->name },
+			   "%s exists already, of kind %s", segment->name, segment->kind->name);
+		return;
+	}
+	if (segment->kind != request->kind) {
+		call_fault(call, SHMP_FAULT_MISMATCH,
+			   &(struct about){ .name = segment->name, .parameter = "kind" },
+			   "%s exists and is of kind %s, not %s", segment->name,
+			   segment->kind->name, request->kind->name);
+		return;
+	}
+	for (size_t i = 0; i < segment->kind->option_count; i++) {
+		if (segment->plan.option[i] == request->plan.option[i])
+			continue;
+		answer_mismatch(call, segment, segment->kind->options[i].name,
+				segment->plan.option[i], request->plan.option[i]);
+		return;
+	}
+	answer(call, segment, false);
+}
+
+static void answer_quota(struct call *call, enum quota_kind kind)
+{
+	struct broker *broker = call_broker(call);
+	uid_t uid = call_client(call)->credentials.uid;
+
+	call_fault(call, SHMP_FAULT_QUOTA, &(struct about){ .limit_name = quota_name(kind) },
+		   "user %u has %" PRIu64 " %s, the limit is %" PRIu64 " (%s)", uid,
+		   quota_used(&broker->quota, uid, kind), quota_name(kind),
+		   broker->quota.limit[kind], quota_option(kind));
+}
+
+static void answer_no_space(struct call *call, const char *name, uint64_t bytes)
+{
+	struct broker *broker = call_broker(call);
+
+	call_fault(call, SHMP_FAULT_NO_SPACE, &(struct about){ .name = NULL },
+		   "%s wants %" PRIu64 " bytes; all segments together have %" PRIu64 " of %" PRIu64
+		   " (bytes)",
+		   name, bytes, broker->segment_bytes, broker->options->bytes);
+}
+
+static void answer_failure(struct call *call, const struct request *request, int error,
+			   enum quota_kind kind)
+{
+	uint64_t bytes = request->plan.ctl_bytes + request->plan.data_bytes;
+
+	if (error == -EDQUOT)
+		answer_quota(call, kind);
+	else if (error == -ENOSPC)
+		answer_no_space(call, request->name, bytes);
+	else
+		call_broken(call, error);
+}
+
+/* Making it. */
+
+static void retry_waiting(struct list *waiting)
+{
+	while (!list_is_empty(waiting)) {
+		struct call *call = list_entry(waiting->next, struct call, waiting);
+
+		list_remove(&call->waiting);
+		method_create(call);
+	}
+}
+
+static void tell(const char *kind, struct broker *broker, const struct client *who,
+		 const char *name)
+{
+	event_emit(broker, &(struct event){ .kind = kind, .who = who, .segment = name });
+}
+
+static void fail(struct segment *segment, struct call *creator, int error)
+{
+	uint64_t bytes = segment_bytes(segment);
+
+	log_event(LOG_WARNING, "no_memory", "segment=%s uid=%u bytes=%" PRIu64 " reason=\"%s\"",
+		  segment->name, segment->ownership.uid, bytes, strerror(-error));
+	if (!creator)
+		return;
+	call_fault(creator, SHMP_FAULT_NO_SPACE, &(struct about){ .name = NULL },
+		   "%s wants %" PRIu64 " bytes, which could not be reserved: %s", segment->name,
+		   bytes, strerror(-error));
+}
+
+static void on_reserved(struct segment *segment, int result)
+{
+	struct call *creator = segment->creator;
+	struct list waiting;
+
+	list_init(&waiting);
+	list_move_all(&segment->waiting, &waiting);
+	segment->creator = NULL;
+	if (creator)
+		creator->making = NULL;
+	if (result == 0)
+		result = segment_complete(segment);
+	if (result < 0) {
+		fail(segment, creator, result);
+		segment_unlink(segment);
+	} else {
+		tell("created", segment->broker, creator ? call_client(creator) : NULL,
+		     segment->name);
+		if (creator)
+			answer(creator, segment, true);
+	}
+	retry_waiting(&waiting);
+}
+
+static bool check_rights(struct call *call, const char *name)
+{
+	const struct policy *policy = &call_broker(call)->options->policy;
+	const struct credentials *who = &call_client(call)->credentials;
+	const struct policy_rule *rule = policy_rule_for(policy, name);
+
+	if (policy_may_create(policy, who, name))
+		return true;
+	call_fault(call, SHMP_FAULT_DENIED, &(struct about){ .name = name },
+		   "user %u may not create %s: the configuration keeps \"%s\" for others", who->uid,
+		   name, rule ? rule->prefix : "");
+	return false;
+}
+
+static void begin(struct call *call, const struct request *request)
+{
+	const struct credentials *who = &call_client(call)->credentials;
+	struct ownership owner = { who->uid, who->gid, (uint32_t)request->mode };
+	enum quota_kind quota = QUOTA_KINDS;
+	struct segment *segment;
+	int r;
+
+	if (!check_rights(call, request->name))
+		return;
+	r = segment_new(call_broker(call), request->name, request->kind, &request->plan, &owner,
+			&quota, &segment);
+	if (r == 0) {
+		r = reserve_start(segment, on_reserved);
+		if (r < 0)
+			segment_unlink(segment);
+	}
+	if (r < 0) {
+		answer_failure(call, request, r, quota);
+		return;
+	}
+	segment->creator = call;
+	call->making = segment;
+}
+
+void method_create(struct call *call)
+{
+	struct request request;
+	struct segment *segment;
+
+	if (!read_request(call, &request))
+		return;
+	segment = registry_find_claimed(&call_broker(call)->registry, request.name);
+	if (!segment)
+		begin(call, &request);
+	else if (segment->is_ready)
+		answer_existing(call, segment, &request);
+	else
+		list_append(&segment->waiting, &call->waiting);
+}
+
+/* Unlink. */
+
+void method_unlink(struct call *call)
+{
+	const struct credentials *who = &call_client(call)->credentials;
+	struct segment *segment;
+	const char *name;
+
+	if (!method_name(call, &name))
+		return;
+	segment = method_segment(call, name);
+	if (!segment)
+		return;
+	if (!policy_may_manage(who, &segment->ownership)) {
+		call_fault(call, SHMP_FAULT_DENIED, &(struct about){ .name = name },
+			   "user %u may not unlink %s: it is user %u's", who->uid, name,
+			   segment->ownership.uid);
+		return;
+	}
+	tell("unlinked", call_broker(call), call_client(call), name);
+	segment_unlink(segment);
+	call_reply(call, NULL);
+}

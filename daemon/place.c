@@ -1,0 +1,188 @@
+#include "daemon/place.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "daemon/attachment.h"
+#include "daemon/broker.h"
+#include "daemon/client.h"
+#include "daemon/disposal.h"
+#include "daemon/log.h"
+#include "daemon/segment.h"
+#include "protocol/doorbell.h"
+#include "protocol/waiter.h"
+
+int place_find(const struct segment *segment, const struct shmp_role *role, uint32_t *ret_place)
+{
+	uint32_t count = segment_role_places(segment, role);
+
+	*ret_place = role->first;
+	for (uint32_t i = role->first; i < role->first + count; i++) {
+		if (!segment->places[i].holder && !segment->places[i].is_repairing) {
+			*ret_place = i;
+			return 0;
+		}
+	}
+	return 1;
+}
+
+/* The broker's line of the shared record, state last. */
+static void write_record(const struct shmp_segment *map, const struct segment *segment,
+			 uint32_t index, enum shmp_endpoint_state state)
+{
+	const struct place *place = &segment->places[index];
+	struct shmp_endpoint *record = &map->endpoints[index];
+
+	record->since_ns = shmp_clock_ns();
+	record->deaths = place->deaths;
+	shmp_endpoint_set_state(record, place->incarnation, state);
+}
+
+static void write_holder(const struct shmp_segment *map, uint32_t index,
+			 const struct client *client)
+{
+	struct shmp_endpoint *record = &map->endpoints[index];
+
+	record->start_time = client->start_time;
+	record->pid = (uint32_t)client->credentials.pid;
+	record->uid = client->credentials.uid;
+}
+
+static int take(struct segment *segment, const struct shmp_segment *map, uint32_t index,
+		const struct client *client)
+{
+	int r;
+
+	/* before anybody of this process can publish or wait */
+	if (!client->has_membarrier) {
+		r = segment->kind->require_fence(map);
+		if (r < 0)
+			return r;
+	}
+	segment->kind->attach(map, index);
+	segment->places[index].incarnation++;
+	write_holder(map, index, client);
+	write_record(map, segment, index, SHMP_ENDPOINT_ACTIVE);
+	/* a counterpart may be waiting for somebody to come */
+	segment->kind->wake(map);
+	return 0;
+}
+
+int place_assign(struct segment *segment, uint32_t index, struct attachment *holder)
+{
+	struct place *place = &segment->places[index];
+	struct client *client = holder->client;
+	struct shmp_segment map;
+	const char *why = "";
+	int r = segment_map(segment, SHMP_ACCESS_WRITE, false, &map);
+
+	if (r < 0)
+		return r;
+	r = segment->kind->validate(&map, &why);
+	if (r < 0)
+		log_event(LOG_WARNING, "corrupt", "segment=%s pid=%d uid=%u message=\"%s\"",
+			  segment->name, client->credentials.pid, client->credentials.uid, why);
+	if (r == 0)
+		r = take(segment, &map, index, client);
+	shmp_segment_unmap(&map);
+	if (r < 0)
+		return r;
+	place->holder = holder;
+	place->role = holder->role;
+	place->pid = client->credentials.pid;
+	place->uid = client->credentials.uid;
+	segment->broker->endpoint_count++;
+	segment_ring(segment);
+	return 0;
+}
+
+static void close_bell(struct broker *broker, struct place *place)
+{
+	if (place->ring_fd < 0)
+		return;
+	dispose_pair(broker, place->ring_fd, place->poll_fd, place->uid);
+	place->ring_fd = -1;
+	place->poll_fd = -1;
+}
+
+/* One run of the kind's repair; 0 done, 1 not yet, -errno could not be tried. */
+static int run_repair(struct segment *segment, uint32_t index)
+{
+	struct place *place = &segment->places[index];
+	struct shmp_segment map;
+	int r = segment_map(segment, SHMP_ACCESS_WRITE, false, &map);
+
+	if (r < 0)
+		return r;
+	if (place->has_died)
+		write_record(&map, segment, index, SHMP_ENDPOINT_DYING);
+	r = segment->kind->repair(&map, index, place->has_died);
+	if (r == 0) {
+		place->deaths += place->has_died;
+		write_record(&map, segment, index,
+			     place->has_died ? SHMP_ENDPOINT_DEAD : SHMP_ENDPOINT_LEFT);
+	}
+	/* unconditionally: what an earlier run changed may still be unheard */
+	segment->kind->wake(&map);
+	shmp_segment_unmap(&map);
+	segment_ring(segment);
+	return r;
+}
+
+int place_repair(struct segment *segment, uint32_t index)
+{
+	struct place *place = &segment->places[index];
+	struct broker *broker = segment->broker;
+
+	if (run_repair(segment, index) != 0)
+		return 1;
+	place->is_repairing = false;
+	segment->repairing--;
+	if (!place->has_died)
+		return 0;
+	broker->counters.repairs++;
+	event_emit(broker, &(struct event){ .kind = "repaired",
+					    .segment = segment->name,
+					    .role = segment_role_at(segment, index)->name,
+					    .has_endpoint = true,
+					    .endpoint = index });
+	return 0;
+}
+
+void place_vacate(struct segment *segment, uint32_t index, bool died)
+{
+	struct place *place = &segment->places[index];
+
+	assert(place->holder && !place->is_repairing);
+	place->holder = NULL;
+	segment->broker->endpoint_count--;
+	close_bell(segment->broker, place);
+	if (segment->broker->is_stopping)
+		return;
+	place->has_died = died;
+	place->is_repairing = true;
+	segment->repairing++;
+	if (place_repair(segment, index) != 0)
+		repair_later(segment);
+}
+
+/* A ringer who may write can also shut it down; then it is made anew. */
+static bool bell_works(const struct place *place)
+{
+	char byte;
+
+	return place->ring_fd >= 0 && recv(place->poll_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) != 0;
+}
+
+int place_make_bell(struct segment *segment, uint32_t index)
+{
+	struct place *place = &segment->places[index];
+	struct broker *broker = segment->broker;
+
+	if (bell_works(place))
+		return 0;
+	close_bell(broker, place);
+	return shmp_doorbell_make(broker->has_passrights, &place->ring_fd, &place->poll_fd);
+}

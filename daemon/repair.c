@@ -1,0 +1,91 @@
+#include "daemon/repair.h"
+
+#include <stdlib.h>
+
+#include "daemon/attachment.h"
+#include "daemon/broker.h"
+#include "daemon/client.h"
+#include "daemon/log.h"
+#include "daemon/place.h"
+#include "daemon/segment.h"
+
+#define RETRY_MS 10
+
+static void retry_segment(struct segment *segment)
+{
+	for (uint32_t i = 0; i < segment->plan.endpoint_count; i++) {
+		if (segment->places[i].is_repairing)
+			place_repair(segment, i);
+	}
+	if (segment->repairing > 0)
+		repair_later(segment);
+	else
+		segment_release(segment);
+}
+
+static void retry_all(struct broker *broker)
+{
+	struct list todo;
+
+	list_init(&todo);
+	list_move_all(&broker->repairs.pending, &todo);
+	while (!list_is_empty(&todo)) {
+		struct segment *segment = list_entry(todo.next, struct segment, pending);
+
+		list_remove(&segment->pending);
+		retry_segment(segment);
+	}
+	if (list_is_empty(&broker->repairs.pending))
+		uv_timer_stop(&broker->repairs.timer);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+	retry_all(handles_owner((uv_handle_t *)timer));
+}
+
+void repairs_init(struct broker *broker)
+{
+	list_init(&broker->repairs.pending);
+	uv_timer_init(&broker->loop, &broker->repairs.timer);
+	handles_adopt(&broker->handles, (uv_handle_t *)&broker->repairs.timer);
+}
+
+void repair_later(struct segment *segment)
+{
+	struct repairs *repairs = &segment->broker->repairs;
+
+	if (list_is_empty(&segment->pending))
+		list_append(&repairs->pending, &segment->pending);
+	if (!uv_is_active((uv_handle_t *)&repairs->timer))
+		uv_timer_start(&repairs->timer, on_timer, RETRY_MS, RETRY_MS);
+}
+
+/* Who held nothing has left like any other: its end may come before its hang-up. */
+static void tell_death(struct client *client, size_t held)
+{
+	struct broker *broker = client->broker;
+
+	event_emit(broker, &(struct event){ .kind = held > 0 ? "died" : "disconnected",
+					    .who = client,
+					    .count = held });
+	if (held == 0)
+		return;
+	broker->counters.deaths++;
+	log_event(LOG_NOTICE, "died", "pid=%d uid=%u name=\"%s\" attachments=%zu",
+		  client->credentials.pid, client->credentials.uid, client->name, held);
+}
+
+void repair_client(struct client *client)
+{
+	struct broker *broker = client->broker;
+	size_t held = client->attachment_count;
+
+	/* the waiting first, the telling after */
+	while (client->attachment_count > 0)
+		attachment_close(client->attachments[client->attachment_count - 1], true);
+	tell_death(client, held);
+	client_close(client);
+	if (!list_is_empty(&broker->repairs.pending))
+		retry_all(broker);
+}

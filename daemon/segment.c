@@ -1,0 +1,205 @@
+#include "daemon/segment.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "daemon/broker.h"
+#include "protocol/doorbell.h"
+#include "protocol/varlink.h"
+
+uint64_t segment_bytes(const struct segment *segment)
+{
+	return segment->plan.ctl_bytes + segment->plan.data_bytes;
+}
+
+static void segment_free(struct segment *segment)
+{
+	assert(list_is_empty(&segment->waiting) && list_is_empty(&segment->pending));
+	for (uint32_t i = 0; i < segment->plan.endpoint_count; i++) {
+		assert(segment->places[i].ring_fd < 0);
+	}
+	if (segment->bytes.user)
+		segment->broker->segment_bytes -= segment_bytes(segment);
+	charge_release(&segment->bytes);
+	charge_release(&segment->charge);
+	shmp_segment_close(&segment->fds);
+	free(segment->name);
+	free(segment);
+}
+
+static struct segment *allocate(const char *name, const struct shmp_plan *plan)
+{
+	struct segment *segment =
+		calloc(1, sizeof(*segment) + plan->endpoint_count * sizeof(segment->places[0]));
+
+	if (!segment)
+		return NULL;
+	segment->name = strdup(name);
+	if (!segment->name) {
+		free(segment);
+		return NULL;
+	}
+	segment->plan = *plan;
+	segment->fds = SHMP_SEGMENT_FDS_NULL;
+	list_init(&segment->pending);
+	list_init(&segment->waiting);
+	for (uint32_t i = 0; i < plan->endpoint_count; i++) {
+		segment->places[i].ring_fd = -1;
+		segment->places[i].poll_fd = -1;
+	}
+	return segment;
+}
+
+static int charge(struct segment *segment, enum quota_kind *ret_quota)
+{
+	struct broker *broker = segment->broker;
+	uint64_t bytes = segment_bytes(segment);
+	uid_t uid = segment->ownership.uid;
+	int r;
+
+	if (bytes > broker->options->bytes ||
+	    broker->segment_bytes > broker->options->bytes - bytes)
+		return -ENOSPC;
+	*ret_quota = QUOTA_SEGMENTS;
+	r = quota_charge(&broker->quota, uid, QUOTA_SEGMENTS, 1, &segment->charge);
+	if (r != 0)
+		return r > 0 ? -EDQUOT : r;
+	*ret_quota = QUOTA_BYTES;
+	r = quota_charge(&broker->quota, uid, QUOTA_BYTES, bytes, &segment->bytes);
+	if (r != 0)
+		return r > 0 ? -EDQUOT : r;
+	broker->segment_bytes += bytes;
+	return 0;
+}
+
+/* "shmbroker:" and the end of the name, where it tells most; for /proc/PID/maps. */
+static int make(struct segment *segment)
+{
+	const char *name = segment->name;
+	size_t length = strlen(name);
+
+	return shmp_segment_make(&segment->plan, length > 128 ? name + length - 128 : name,
+				 segment->broker->proc_fd_dir, &segment->fds);
+}
+
+static uint64_t realtime_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+int segment_new(struct broker *broker, const char *name, const struct shmp_kind *kind,
+		const struct shmp_plan *plan, const struct ownership *owner,
+		enum quota_kind *ret_quota, struct segment **ret_segment)
+{
+	struct segment *segment = allocate(name, plan);
+	int r;
+
+	if (!segment)
+		return -ENOMEM;
+	segment->broker = broker;
+	segment->kind = kind;
+	segment->ownership = *owner;
+	segment->created_ns = realtime_ns();
+	r = charge(segment, ret_quota);
+	if (r == 0)
+		r = make(segment);
+	if (r == 0)
+		r = registry_add(&broker->registry, segment);
+	if (r < 0) {
+		segment_free(segment);
+		return r;
+	}
+	segment->is_linked = true;
+	segment->generation = ++broker->generation;
+	*ret_segment = segment;
+	return 0;
+}
+
+int segment_complete(struct segment *segment)
+{
+	struct shmp_segment map;
+	int r = shmp_segment_seal(&segment->fds);
+
+	if (r == 0)
+		r = segment_map(segment, SHMP_ACCESS_WRITE, true, &map);
+	if (r < 0)
+		return r;
+	shmp_segment_write_head(&map, segment->kind->id, segment->kind->version,
+				segment->generation, segment->created_ns);
+	segment->kind->init(&map);
+	shmp_segment_unmap(&map);
+	segment->is_ready = true;
+	return 0;
+}
+
+void segment_release(struct segment *segment)
+{
+	if (!segment->is_linked && segment->attachments == 0 && segment->repairing == 0)
+		segment_free(segment);
+}
+
+void segment_unlink(struct segment *segment)
+{
+	assert(segment->is_linked);
+	registry_remove(&segment->broker->registry, segment);
+	segment->is_linked = false;
+	segment_release(segment);
+}
+
+int segment_map(const struct segment *segment, enum shmp_access access, bool all,
+		struct shmp_segment *ret_map)
+{
+	bool has_data = segment->fds.data >= 0 && (all || !segment->kind->ctl_suffices);
+
+	return shmp_segment_map(&segment->plan, segment->kind->mirrored, segment->fds.ctl, access,
+				segment->fds.data, has_data ? access : SHMP_ACCESS_NONE, ret_map);
+}
+
+void segment_ring(const struct segment *segment)
+{
+	for (uint32_t i = 0; i < segment->plan.endpoint_count; i++) {
+		if (segment->places[i].ring_fd >= 0)
+			shmp_doorbell_ring(segment->places[i].ring_fd);
+	}
+}
+
+uint32_t segment_role_places(const struct segment *segment, const struct shmp_role *role)
+{
+	if (role->observes)
+		return 0;
+	return role->count ? role->count : segment->plan.endpoint_count - role->first;
+}
+
+const struct shmp_role *segment_role_at(const struct segment *segment, uint32_t index)
+{
+	const struct shmp_role *only = NULL;
+
+	if (segment->places[index].role)
+		return segment->places[index].role;
+	for (size_t i = 0; i < segment->kind->role_count; i++) {
+		const struct shmp_role *role = &segment->kind->roles[i];
+
+		if (index < role->first ||
+		    index - role->first >= segment_role_places(segment, role))
+			continue;
+		if (only)
+			return NULL;
+		only = role;
+	}
+	return only;
+}
+
+void segment_add_options(cJSON *object, const struct segment *segment)
+{
+	cJSON *options = cJSON_AddObjectToObject(object, "options");
+
+	for (size_t i = 0; i < segment->kind->option_count; i++)
+		shmp_json_add_u64(options, segment->kind->options[i].name, segment->plan.option[i]);
+}

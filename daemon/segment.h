@@ -1,0 +1,91 @@
+/*
+ * Segment, the broker's side: what it is made of, whose it is, and who holds which place.
+ *
+ * The table of places lives here, in private memory, and is the authority: what stands in the
+ * shared records is written from it and read back only for statistics. Nothing stays mapped; a
+ * segment is mapped for the length of one call.
+ *
+ *	made (claimed, invisible) -> ready -> unlinked -> gone with its last attachment and repair
+ */
+#ifndef SHMBROKER_SEGMENT_H
+#define SHMBROKER_SEGMENT_H
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/list.h"
+#include "daemon/policy.h"
+#include "daemon/quota.h"
+#include "protocol/kinds.h"
+#include "protocol/segment.h"
+
+struct attachment;
+struct broker;
+struct call;
+
+/* One endpoint's place. */
+struct place {
+	struct attachment *holder;    /* NULL = nobody */
+	const struct shmp_role *role; /* of the last holder, NULL = nobody yet */
+	uint64_t incarnation;	      /* of the last holder */
+	pid_t pid;		      /* of the last holder */
+	uid_t uid;
+	uint32_t deaths;
+	bool is_repairing; /* the holder is gone, what he left is not all taken back */
+	bool has_died;	   /* how he went */
+	int ring_fd;	   /* doorbell, -1 = none */
+	int poll_fd;	   /* its other end, so that asking twice gives the same */
+};
+
+struct segment {
+	struct broker *broker;
+	char *name;
+	const struct shmp_kind *kind;
+	struct shmp_plan plan;
+	struct shmp_segment_fds fds;
+	struct ownership ownership;
+	uint64_t generation;
+	uint64_t created_ns;   /* CLOCK_REALTIME */
+	struct charge charge;  /* of the segment */
+	struct charge bytes;   /* of its memory */
+	bool is_ready;	       /* complete */
+	bool is_linked;	       /* has its name */
+	uint32_t attachments;  /* endpoints and observers */
+	uint32_t repairing;    /* places */
+	struct list pending;   /* in repairs, while repairing > 0 */
+	struct call *creator;  /* while being made; NULL = hung up */
+	struct list waiting;   /* calls that want the same name, while being made */
+	struct place places[]; /* plan.endpoint_count */
+};
+
+uint64_t segment_bytes(const struct segment *segment);
+
+/*
+ * Makes an unreserved segment and claims @name for it. @owner pays. 0; -EDQUOT with *ret_quota
+ * naming the limit; -ENOSPC the limit on all memory; another -errno.
+ */
+int segment_new(struct broker *broker, const char *name, const struct shmp_kind *kind,
+		const struct shmp_plan *plan, const struct ownership *owner,
+		enum quota_kind *ret_quota, struct segment **ret_segment);
+/* Reserved by now: seals and initialises it and makes it visible. 0 or -errno. */
+int segment_complete(struct segment *segment);
+/* Frees the name; the segment goes when nobody needs it any more. */
+void segment_unlink(struct segment *segment);
+/* To be called when an attachment or a repair has ended. */
+void segment_release(struct segment *segment);
+
+/* Maps what the kind's functions need; init needs @all. 0 or -errno. */
+int segment_map(const struct segment *segment, enum shmp_access access, bool all,
+		struct shmp_segment *ret_map);
+/* Rings every doorbell there is. */
+void segment_ring(const struct segment *segment);
+/* As what place @index is or was held, or can only be held; NULL when that is open. */
+const struct shmp_role *segment_role_at(const struct segment *segment, uint32_t index);
+/* Places of a role: from role->first on. */
+uint32_t segment_role_places(const struct segment *segment, const struct shmp_role *role);
+
+/* The effective options under "options". */
+void segment_add_options(cJSON *object, const struct segment *segment);
+
+#endif

@@ -1,0 +1,129 @@
+#include "daemon/status.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "daemon/attachment.h"
+#include "daemon/client.h"
+#include "daemon/segment.h"
+#include "protocol/varlink.h"
+
+static const char *state_name(const struct place *place)
+{
+	if (place->holder)
+		return "active";
+	if (place->is_repairing)
+		return place->has_died ? "dying" : "active";
+	if (place->incarnation == 0)
+		return "free";
+	return place->has_died ? "dead" : "left";
+}
+
+static void add_counter(cJSON *object, const char *key, const _Atomic uint64_t *counter)
+{
+	/* relaxed: a statistic, right for some moment; anything may stand in it */
+	shmp_json_add_u64(object, key, atomic_load_explicit(counter, memory_order_relaxed));
+}
+
+static void add_shared(cJSON *object, const struct shmp_endpoint *record)
+{
+	/* relaxed: as in add_counter */
+	uint32_t waits = atomic_load_explicit(&record->waits, memory_order_relaxed);
+
+	shmp_json_add_u64(object, "since_ns", record->since_ns);
+	add_counter(object, "items", &record->items);
+	add_counter(object, "bytes", &record->bytes);
+	add_counter(object, "refused", &record->refused);
+	shmp_json_add_u64(object, "waits", waits);
+}
+
+static cJSON *endpoint_object(const struct segment *segment, const struct shmp_segment *map,
+			      uint32_t index)
+{
+	const struct place *place = &segment->places[index];
+	const struct shmp_role *role = segment_role_at(segment, index);
+	bool waits = place->holder && segment->kind->waits(map, index);
+	cJSON *object = cJSON_CreateObject();
+
+	shmp_json_add_u64(object, "index", index);
+	cJSON_AddStringToObject(object, "role", role ? role->name : "");
+	cJSON_AddStringToObject(object, "state", state_name(place));
+	shmp_json_add_i64(object, "pid", place->pid);
+	shmp_json_add_u64(object, "uid", place->uid);
+	shmp_json_add_u64(object, "incarnation", place->incarnation);
+	add_shared(object, &map->endpoints[index]);
+	cJSON_AddBoolToObject(object, "waiting", waits);
+	shmp_json_add_u64(object, "deaths", place->deaths);
+	return object;
+}
+
+static void add_figure(void *context, const char *name, uint64_t value)
+{
+	shmp_json_add_u64(context, name, value);
+}
+
+static void add_created(cJSON *object, uint64_t created_ns)
+{
+	time_t seconds = (time_t)(created_ns / 1000000000u);
+	struct tm parts;
+	char text[64];
+
+	gmtime_r(&seconds, &parts);
+	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts);
+	cJSON_AddStringToObject(object, "created", text);
+}
+
+static void add_health(cJSON *object, const struct segment *segment, const struct shmp_segment *map)
+{
+	const char *why = "";
+	uint64_t missing = 0;
+	char text[128] = "good";
+
+	if (segment->kind->validate(map, &why) < 0)
+		snprintf(text, sizeof(text), "corrupt: %s", why);
+	else if (shmp_segment_holes(&segment->fds, &segment->plan, &missing) == 0 && missing > 0)
+		snprintf(text, sizeof(text), "corrupt: a peer punched out %" PRIu64 " bytes",
+			 missing);
+	cJSON_AddStringToObject(object, "health", text);
+}
+
+/* What must be read from the segment itself. */
+static void add_inside(cJSON *object, const struct segment *segment)
+{
+	cJSON *figures = cJSON_AddObjectToObject(object, "figures");
+	struct shmp_segment map;
+	cJSON *list;
+
+	if (segment_map(segment, SHMP_ACCESS_READ, false, &map) < 0) {
+		cJSON_AddStringToObject(object, "health", "cannot be mapped");
+		cJSON_AddArrayToObject(object, "endpoints");
+		return;
+	}
+	segment->kind->figures(&map, add_figure, figures);
+	add_health(object, segment, &map);
+	list = cJSON_AddArrayToObject(object, "endpoints");
+	for (uint32_t i = 0; i < segment->plan.endpoint_count; i++)
+		cJSON_AddItemToArray(list, endpoint_object(segment, &map, i));
+	shmp_segment_unmap(&map);
+}
+
+cJSON *status_of_segment(const struct segment *segment)
+{
+	cJSON *object = cJSON_CreateObject();
+
+	cJSON_AddStringToObject(object, "name", segment->name);
+	cJSON_AddStringToObject(object, "kind", segment->kind->name);
+	shmp_json_add_u64(object, "kind_version", segment->kind->version);
+	shmp_json_add_u64(object, "generation", segment->generation);
+	shmp_json_add_u64(object, "uid", segment->ownership.uid);
+	shmp_json_add_u64(object, "gid", segment->ownership.gid);
+	shmp_json_add_u64(object, "mode", segment->ownership.mode);
+	add_created(object, segment->created_ns);
+	shmp_json_add_u64(object, "ctl_bytes", segment->plan.ctl_bytes);
+	shmp_json_add_u64(object, "data_bytes", segment->plan.data_bytes);
+	segment_add_options(object, segment);
+	add_inside(object, segment);
+	return object;
+}

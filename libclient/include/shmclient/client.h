@@ -1,0 +1,122 @@
+/*
+ * Client: the connection to the broker, and what is done to segments by name.
+ *
+ * These are control calls: they talk to the broker and may block for its answer. The data path
+ * (spsc.h and its like) never does.
+ */
+#ifndef SHMCLIENT_CLIENT_H
+#define SHMCLIENT_CLIENT_H
+
+#include <stdint.h>
+
+#include "shmclient/result.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Timeouts are relative nanoseconds on CLOCK_MONOTONIC. */
+#define SHMC_TRY     INT64_C(0)
+#define SHMC_FOREVER INT64_C(-1)
+
+/** Rights for `mode` in creation options, as in chmod: r to receive, w to send. */
+#define SHMC_MODE_PRIVATE 0600u
+
+struct shmc_client;
+
+/** How to connect. Zero-filled is the default for everything. */
+struct shmc_client_options {
+	/** Path of the broker's client socket; NULL: $SHMBROKER_ADDRESS if set, else the user's
+	 *  broker ($XDG_RUNTIME_DIR/shmbroker/shmbroker.sock), else the system's
+	 *  (/run/shmbroker/shmbroker.sock): the first that answers. */
+	const char *address;
+	/** Shown in the broker's status beside the pid; NULL: the program's name. */
+	const char *name;
+	/** How long a waiting call spins before it sleeps, in ns; 0: the default of 20 000,
+	 *  negative: not at all. */
+	int64_t spin_ns;
+	/** How long a control call waits for the broker's answer, in ns; 0: 5 s. */
+	int64_t control_timeout_ns;
+};
+
+/**
+ * Connects to the broker.
+ *
+ * @param options	NULL for the defaults
+ * @param ret_client	the handle, given back with shmc_disconnect()
+ * @param error		may be NULL; filled on failure
+ *
+ * Best called early, while the process has one thread: registering for the kernel's membarrier
+ * takes 4 us then and up to 13 ms later. A broker that is restarted is found again by the next
+ * control call; what is mapped goes on working meanwhile.
+ *
+ * Return: OK; BROKER_LOST with the addresses tried; DENIED; QUOTA; NO_SPACE; INVALID.
+ * Threads: any. Context: blocks up to control_timeout_ns, allocates; not signal-safe.
+ * Crash: the broker sees the process end and forgets the session.
+ * Since: 0.1
+ */
+enum shmc_result shmc_connect(const struct shmc_client_options *options,
+			      struct shmc_client **ret_client, struct shmc_error *error);
+
+/**
+ * Leaves the broker and frees the handle. Handles opened through it must be closed before.
+ *
+ * Return: NULL, always.
+ * Threads: when no other thread uses the client. In a forked child it frees memory only.
+ * Crash: the same as never having called it.
+ * Since: 0.1
+ */
+struct shmc_client *shmc_disconnect(struct shmc_client *client);
+
+/**
+ * Removes a name. Those who have the segment open keep it until they close it.
+ *
+ * @param name	1 to 255 bytes, parts of [A-Za-z0-9_.-] joined by '/'
+ *
+ * Return: OK; NOT_FOUND; DENIED (only owner and root may); INVALID; BROKER_LOST; FORKED.
+ * Threads: any; control calls of one client take turns. Context: blocks up to the control timeout.
+ * Crash: done or not done.
+ * Since: 0.1
+ */
+enum shmc_result shmc_unlink(struct shmc_client *client, const char *name,
+			     struct shmc_error *error);
+
+/** Who is at the other side of a structure with a fixed counterpart. */
+enum shmc_peer {
+	SHMC_PEER_NONE = 0,   /* nobody has come yet */
+	SHMC_PEER_ACTIVE = 1, /* alive, maybe stopped */
+	SHMC_PEER_LEFT = 2,   /* closed in good order */
+	SHMC_PEER_DYING = 3,  /* ended; being repaired */
+	SHMC_PEER_DIED = 4,   /* ended without closing; repaired */
+};
+
+/** A message as seen by the receiver. */
+struct shmc_message {
+	const void *data;
+	uint64_t size;	/* bytes */
+	uint32_t flags; /* SHMC_REDELIVERED */
+	uint32_t reserved;
+};
+
+/** A message to be sent in a batch. */
+struct shmc_bytes {
+	const void *data;
+	uint64_t size; /* bytes */
+};
+
+/** An earlier receiver died with this message in its hands: it may have been acted on already. */
+#define SHMC_REDELIVERED 1u
+
+/** Numbers of one endpoint, since it was first opened by anybody. */
+struct shmc_statistics {
+	uint64_t messages;
+	uint64_t bytes;	  /* payload */
+	uint64_t refused; /* FULL or EMPTY answers */
+	uint64_t waits;	  /* times it went to sleep */
+};
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,17 @@
+/*
+ * libshmclient: shared-memory queues between processes that may die at any instruction.
+ *
+ * One include for everything; each header also stands alone.
+ */
+#ifndef SHMCLIENT_SHMCLIENT_H
+#define SHMCLIENT_SHMCLIENT_H
+
+#include "shmclient/client.h"
+#include "shmclient/mpmc.h"
+#include "shmclient/result.h"
+#include "shmclient/spsc.h"
+
+#define SHMC_VERSION_MAJOR 0
+#define SHMC_VERSION_MINOR 1
+
+#endif

@@ -1,0 +1,172 @@
+#include "libclient/mapping.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+/* Under the process lock. Those of a parent stay in a child's list and are never found there. */
+static struct shmc__mapping *mapping_all;
+
+static uint64_t mapping_data_bytes(const struct shmc__mapping *mapping)
+{
+	return mapping->segment.plan.data_bytes * (mapping->segment.mirrored ? 2 : 1);
+}
+
+static bool mapping_is_of(const struct shmc__mapping *mapping, const struct shmc__mapping *wanted)
+{
+	return mapping->alive == wanted->alive && mapping->device == wanted->device &&
+	       mapping->ctl_inode == wanted->ctl_inode &&
+	       mapping->data_inode == wanted->data_inode &&
+	       mapping->segment.mirrored == wanted->segment.mirrored &&
+	       memcmp(&mapping->segment.plan, &wanted->segment.plan, sizeof(struct shmp_plan)) == 0;
+}
+
+static struct shmc__mapping *mapping_find(const struct shmc__mapping *wanted)
+{
+	struct shmc__mapping *mapping = mapping_all;
+
+	while (mapping && !mapping_is_of(mapping, wanted))
+		mapping = mapping->next;
+	return mapping;
+}
+
+/* Maps over what is there. Whoever uses it meanwhile sees the same bytes before and after. */
+static int mapping_map_over(void *address, uint64_t bytes, int fd)
+{
+	void *r = mmap(address, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
+
+	return r == MAP_FAILED ? -errno : 0;
+}
+
+static int mapping_make_writable(struct shmc__mapping *mapping, const struct shmp_role *role,
+				 const struct shmc__attachment *attachment)
+{
+	struct shmp_segment *segment = &mapping->segment;
+	int r = 0;
+
+	if (role->ctl > mapping->ctl_access) {
+		r = mapping_map_over(segment->head, segment->plan.ctl_bytes, attachment->ctl_fd);
+		if (r < 0)
+			return r;
+		mapping->ctl_access = role->ctl;
+	}
+	if (role->data <= mapping->data_access)
+		return 0;
+	for (uint64_t at = 0; r == 0 && at < mapping_data_bytes(mapping);
+	     at += segment->plan.data_bytes)
+		r = mapping_map_over(segment->data + at, segment->plan.data_bytes,
+				     attachment->data_fd);
+	if (r < 0)
+		return r;
+	madvise(segment->data, mapping_data_bytes(mapping), MADV_DONTDUMP);
+	mapping->data_access = role->data;
+	return 0;
+}
+
+static int mapping_make(const struct shmc__mapping *wanted, const struct shmp_role *role,
+			const struct shmc__attachment *attachment,
+			struct shmc__mapping **ret_mapping)
+{
+	struct shmc__mapping *mapping = malloc(sizeof(*mapping));
+	int r;
+
+	if (!mapping)
+		return -ENOMEM;
+	*mapping = *wanted;
+	r = shmp_segment_map(&wanted->segment.plan, wanted->segment.mirrored, attachment->ctl_fd,
+			     role->ctl, attachment->data_fd, role->data, &mapping->segment);
+	if (r < 0) {
+		free(mapping);
+		return r;
+	}
+	mapping->ctl_access = role->ctl;
+	mapping->data_access = role->data;
+	shmc__process_hold_mapping(&mapping->ctl, mapping->segment.head,
+				   mapping->segment.plan.ctl_bytes);
+	if (mapping->segment.data)
+		shmc__process_hold_mapping(&mapping->data, mapping->segment.data,
+					   mapping_data_bytes(mapping));
+	mapping->next = mapping_all;
+	mapping_all = mapping;
+	*ret_mapping = mapping;
+	return 0;
+}
+
+static int mapping_describe(const uint32_t *alive, const struct shmp_kind *kind,
+			    const struct shmc__attachment *attachment,
+			    struct shmc__mapping *ret_wanted)
+{
+	struct stat ctl = { .st_ino = 0 }, data = { .st_ino = 0 };
+
+	if (fstat(attachment->ctl_fd, &ctl) < 0)
+		return -errno;
+	if (attachment->data_fd >= 0 && fstat(attachment->data_fd, &data) < 0)
+		return -errno;
+	*ret_wanted = (struct shmc__mapping){
+		.alive = alive,
+		.device = ctl.st_dev,
+		.ctl_inode = ctl.st_ino,
+		.data_inode = data.st_ino,
+		.ctl = SHMC__HOLDING_NULL,
+		.data = SHMC__HOLDING_NULL,
+	};
+	ret_wanted->segment.plan = attachment->plan;
+	ret_wanted->segment.mirrored = kind->mirrored;
+	return 0;
+}
+
+int shmc__mapping_ref(const uint32_t *alive, const struct shmp_kind *kind,
+		      const struct shmp_role *role, const struct shmc__attachment *attachment,
+		      struct shmc__mapping **ret_mapping)
+{
+	struct shmc__mapping wanted = { .alive = NULL };
+	struct shmc__mapping *mapping;
+	int r = mapping_describe(alive, kind, attachment, &wanted);
+
+	if (r < 0)
+		return r;
+	shmc__process_lock();
+	mapping = mapping_find(&wanted);
+	/* one made for roles that have no data at all is left alone */
+	if (mapping && (mapping->segment.data || role->data == SHMP_ACCESS_NONE))
+		r = mapping_make_writable(mapping, role, attachment);
+	else
+		r = mapping_make(&wanted, role, attachment, &mapping);
+	if (r == 0) {
+		mapping->references++;
+		*ret_mapping = mapping;
+	}
+	shmc__process_unlock();
+	return r;
+}
+
+/* Under the process lock. */
+static void mapping_remove(struct shmc__mapping *mapping)
+{
+	struct shmc__mapping **at = &mapping_all;
+
+	while (*at != mapping)
+		at = &(*at)->next;
+	*at = mapping->next;
+}
+
+struct shmc__mapping *shmc__mapping_unref(struct shmc__mapping *mapping)
+{
+	if (!mapping)
+		return NULL;
+	shmc__process_lock();
+	if (--mapping->references == 0) {
+		mapping_remove(mapping);
+		if (!shmc__process_is_forked(mapping->alive)) {
+			shmc__process_release(&mapping->ctl);
+			if (mapping->data.address)
+				shmc__process_release(&mapping->data);
+		}
+		shmp_segment_unmap(&mapping->segment);
+		free(mapping);
+	}
+	shmc__process_unlock();
+	return NULL;
+}

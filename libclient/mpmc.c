@@ -1,0 +1,526 @@
+/*
+ * Handles of mpmc queues. The moves are protocol/mpmc.h's; gates as in spsc.c: push while nothing
+ * is reserved, commit while something is; pop while nothing is peeked at and no doorbell armed,
+ * release while something is.
+ */
+#include "shmclient/mpmc.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "libclient/bell.h"
+#include "libclient/error.h"
+#include "libclient/move.h"
+#include "libclient/object.h"
+#include "libclient/wait.h"
+#include "protocol/mpmc.h"
+
+struct shmc_mpmc {
+	const uint32_t *push_gate; /* push, reserve */
+	const uint32_t *commit_gate;
+	const uint32_t *pop_gate; /* pop, peek */
+	const uint32_t *release_gate;
+	uint64_t reserved_bytes;
+	enum shmc_mpmc_role role;
+	struct shmp_mpmc moves;
+	struct shmc__object object;
+};
+
+/* After anything that a gate depends on. */
+static void mpmc_set_gates(struct shmc_mpmc *queue)
+{
+	const uint32_t *none = &shmc__gate_closed;
+	const uint32_t *alive = queue->object.alive;
+	const uint32_t *producer = queue->role == SHMC_MPMC_PRODUCER ? alive : none;
+	const uint32_t *consumer = queue->role == SHMC_MPMC_CONSUMER ? alive : none;
+	bool is_holding = queue->moves.holding != NULL;
+
+	queue->push_gate = is_holding ? none : producer;
+	queue->commit_gate = is_holding ? producer : none;
+	queue->pop_gate = is_holding || queue->object.bell.is_armed ? none : consumer;
+	queue->release_gate = is_holding ? consumer : none;
+}
+
+/* Opening and closing. */
+
+enum shmc_result shmc_mpmc_create(struct shmc_client *client, const char *name,
+				  const struct shmc_mpmc_options *options, struct shmc_error *error)
+{
+	static const struct shmc_mpmc_options none;
+	uint64_t option[SHMP_OPTIONS_MAX] = { 0 };
+
+	if (!options)
+		options = &none;
+	option[SHMP_MPMC_SLOTS] = options->slots;
+	option[SHMP_MPMC_MESSAGE_BYTES_MAX] = options->message_bytes_max;
+	option[SHMP_MPMC_ENDPOINTS_MAX] = options->endpoints_max;
+	return shmc__object_create(client, name, &shmp_mpmc_kind, option, options->mode,
+				   options->reuse != 0, error);
+}
+
+static enum shmc_result mpmc_attach(struct shmc_mpmc *queue, const char *name,
+				    struct shmc_error *error)
+{
+	enum shmp_mpmc_role role = queue->role == SHMC_MPMC_PRODUCER ? SHMP_MPMC_PRODUCER :
+								       SHMP_MPMC_CONSUMER;
+
+	if (shmp_mpmc_attach(&queue->object.mapping->segment, queue->object.endpoint, role,
+			     &queue->moves) == 0)
+		return SHMC_OK;
+	shmc__object_close(&queue->object);
+	return shmc__error(error, SHMC_CORRUPT,
+			   "%s: the queue holds bytes that no producer or consumer wrote", name);
+}
+
+enum shmc_result shmc_mpmc_open(struct shmc_client *client, const char *name,
+				enum shmc_mpmc_role role, struct shmc_mpmc **ret_queue,
+				struct shmc_error *error)
+{
+	static const char *const names[] = {
+		[SHMC_MPMC_PRODUCER] = "producer",
+		[SHMC_MPMC_CONSUMER] = "consumer",
+	};
+	struct shmc_mpmc *queue;
+	enum shmc_result result;
+
+	if (role != SHMC_MPMC_PRODUCER && role != SHMC_MPMC_CONSUMER)
+		return shmc__error(error, SHMC_INVALID, "role: neither producer nor consumer");
+	queue = calloc(1, sizeof(*queue));
+	if (!queue)
+		return shmc__error_from_errno(error, "open the queue", ENOMEM);
+	queue->role = role;
+	result = shmc__object_open(&queue->object, client, name, &shmp_mpmc_kind, names[role],
+				   error);
+	if (result == SHMC_OK)
+		result = mpmc_attach(queue, name, error);
+	if (result != SHMC_OK) {
+		free(queue);
+		return result;
+	}
+	mpmc_set_gates(queue);
+	*ret_queue = queue;
+	return SHMC_OK;
+}
+
+struct shmc_mpmc *shmc_mpmc_close(struct shmc_mpmc *queue)
+{
+	if (queue) {
+		shmc__object_close(&queue->object);
+		free(queue);
+	}
+	return NULL;
+}
+
+/* Sending. */
+
+static SHMP_COLD enum shmc_result mpmc_tell_consumers(struct shmc_mpmc *queue)
+{
+	shmp_mpmc_tell_consumers(&queue->moves, shmc__bell_ring, &queue->object);
+	return SHMC_OK;
+}
+
+/* After a publication. */
+static inline enum shmc_result mpmc_sent(struct shmc_mpmc *queue)
+{
+	if (SHMP_UNLIKELY(shmp_mpmc_consumers_wait(&queue->moves)))
+		return mpmc_tell_consumers(queue);
+	return SHMC_OK;
+}
+
+/* Arguments of a sending move, for waiting. */
+struct mpmc_send {
+	struct shmc_mpmc *queue;
+	const void *data;
+	uint64_t size;
+	uint8_t *room;
+};
+
+/* FULL at the first look: waits if that is wanted. */
+static int mpmc_send_again(struct mpmc_send *send, int r, int64_t timeout_ns, shmc__move_fn move)
+{
+	return shmc__move_wait_room(&send->queue->object, &send->queue->moves.control->not_full, r,
+				    timeout_ns, move, send);
+}
+
+static int mpmc_move_push(void *context)
+{
+	struct mpmc_send *send = context;
+
+	return shmp_mpmc_push(&send->queue->moves, send->data, send->size);
+}
+
+static SHMP_COLD enum shmc_result mpmc_push_again(struct shmc_mpmc *queue, const void *data,
+						  uint64_t size, int64_t timeout_ns, int r)
+{
+	struct mpmc_send send = { .queue = queue, .data = data, .size = size };
+
+	r = mpmc_send_again(&send, r, timeout_ns, mpmc_move_push);
+	return r == SHMP_DONE ? mpmc_sent(queue) : shmc__move_answer(&queue->object, r);
+}
+
+SHMC__HOT enum shmc_result shmc_mpmc_push(struct shmc_mpmc *queue, const void *data, uint64_t size,
+					  int64_t timeout_ns)
+{
+	int r;
+
+	if (!shmc__gate_is_open(queue->push_gate))
+		return shmc__move_refuse(&queue->object);
+	r = shmp_mpmc_push(&queue->moves, data, size);
+	if (SHMP_LIKELY(r == SHMP_DONE))
+		return mpmc_sent(queue);
+	return mpmc_push_again(queue, data, size, timeout_ns, r);
+}
+
+SHMC__HOT enum shmc_result shmc_mpmc_try_push(struct shmc_mpmc *queue, const void *data,
+					      uint64_t size)
+{
+	int r;
+
+	if (!shmc__gate_is_open(queue->push_gate))
+		return shmc__move_refuse(&queue->object);
+	r = shmp_mpmc_push(&queue->moves, data, size);
+	return SHMP_LIKELY(r == SHMP_DONE) ? mpmc_sent(queue) :
+					     shmc__move_answer(&queue->object, r);
+}
+
+enum shmc_result shmc_mpmc_push_batch(struct shmc_mpmc *queue, const struct shmc_bytes *messages,
+				      uint64_t count, int64_t timeout_ns, uint64_t *ret_count)
+{
+	struct mpmc_send first = { .queue = queue };
+	uint64_t sent;
+	int r;
+
+	if (!shmc__gate_is_open(queue->push_gate) || count == 0)
+		return shmc__move_refuse(&queue->object);
+	first.data = messages[0].data;
+	first.size = messages[0].size;
+	r = mpmc_send_again(&first, mpmc_move_push(&first), timeout_ns, mpmc_move_push);
+	if (r != SHMP_DONE)
+		return shmc__move_answer(&queue->object, r);
+	for (sent = 1; sent < count; sent++) {
+		if (shmp_mpmc_push(&queue->moves, messages[sent].data, messages[sent].size) !=
+		    SHMP_DONE)
+			break;
+	}
+	*ret_count = sent;
+	return mpmc_sent(queue);
+}
+
+static int mpmc_move_reserve(void *context)
+{
+	struct mpmc_send *send = context;
+
+	return shmp_mpmc_reserve(&send->queue->moves, send->size, &send->room);
+}
+
+SHMC__HOT enum shmc_result shmc_mpmc_reserve(struct shmc_mpmc *queue, uint64_t size,
+					     int64_t timeout_ns, void **ret_data)
+{
+	struct mpmc_send send = { .queue = queue, .size = size };
+	int r;
+
+	if (!shmc__gate_is_open(queue->push_gate))
+		return shmc__move_refuse(&queue->object);
+	r = mpmc_send_again(&send, mpmc_move_reserve(&send), timeout_ns, mpmc_move_reserve);
+	if (SHMP_UNLIKELY(r != SHMP_DONE))
+		return shmc__move_answer(&queue->object, r);
+	queue->reserved_bytes = size;
+	mpmc_set_gates(queue);
+	*ret_data = send.room;
+	return SHMC_OK;
+}
+
+SHMC__HOT enum shmc_result shmc_mpmc_commit(struct shmc_mpmc *queue, uint64_t size)
+{
+	if (!shmc__gate_is_open(queue->commit_gate) || size > queue->reserved_bytes)
+		return shmc__move_refuse(&queue->object);
+	shmp_mpmc_commit(&queue->moves, size);
+	mpmc_set_gates(queue);
+	return mpmc_sent(queue);
+}
+
+enum shmc_result shmc_mpmc_abort(struct shmc_mpmc *queue)
+{
+	if (!shmc__gate_is_open(queue->commit_gate))
+		return shmc__move_refuse(&queue->object);
+	shmp_mpmc_abort(&queue->moves);
+	mpmc_set_gates(queue);
+	/* what was sent behind it can be received now */
+	return mpmc_sent(queue);
+}
+
+/* Receiving. */
+
+static SHMP_COLD enum shmc_result mpmc_tell(struct shmc_mpmc *queue)
+{
+	if (shmp_mpmc_producers_wait(&queue->moves))
+		shmp_mpmc_tell_producers(&queue->moves, shmc__bell_ring, &queue->object);
+	if (shmp_mpmc_consumers_wait(&queue->moves))
+		shmp_mpmc_pass_on(&queue->moves, shmc__bell_ring, &queue->object);
+	return SHMC_OK;
+}
+
+/* After a slot was given back, or a position taken. */
+static inline enum shmc_result mpmc_taken(struct shmc_mpmc *queue)
+{
+	if (SHMP_UNLIKELY(shmp_mpmc_producers_wait(&queue->moves) ||
+			  shmp_mpmc_consumers_wait(&queue->moves)))
+		return mpmc_tell(queue);
+	return SHMC_OK;
+}
+
+/* Arguments of a receiving move, for waiting. */
+struct mpmc_receive {
+	struct shmc_mpmc *queue;
+	void *buffer;
+	uint64_t buffer_bytes;
+	struct shmc_message *message;
+};
+
+static int mpmc_gives(int r, const struct shmp_mpmc_message *message,
+		      struct shmc_message *ret_message)
+{
+	if (SHMP_LIKELY(r == SHMP_DONE))
+		shmc__move_give(message->data, message->size, message->flags, ret_message);
+	else if (r == SHMP_TOO_BIG)
+		ret_message->size = message->size;
+	return r;
+}
+
+static int mpmc_move_pop(void *context)
+{
+	struct mpmc_receive *receive = context;
+	struct shmp_mpmc_message message = { .size = 0 };
+	int r = shmp_mpmc_pop(&receive->queue->moves, receive->buffer, receive->buffer_bytes,
+			      &message);
+
+	return mpmc_gives(r, &message, receive->message);
+}
+
+static int mpmc_move_peek(void *context)
+{
+	struct mpmc_receive *receive = context;
+	struct shmp_mpmc_message message = { .size = 0 };
+	int r = shmp_mpmc_peek(&receive->queue->moves, receive->queue->moves.message_max, &message);
+
+	return mpmc_gives(r, &message, receive->message);
+}
+
+/* With a doorbell, or with nothing there at the first look. DONE, or a result's outcome. */
+static SHMP_COLD int mpmc_receive(struct shmc_mpmc *queue, int64_t timeout_ns, shmc__move_fn move,
+				  struct mpmc_receive *receive)
+{
+	int r = shmc__move_receive(&queue->object, &queue->moves.control->not_empty, timeout_ns,
+				   move, receive);
+
+	mpmc_set_gates(queue);
+	return r;
+}
+
+/* Whether a consumer's call may go the long way; its gate is closed, or nothing was there. */
+static enum shmc_result mpmc_may_receive(const struct shmc_mpmc *queue)
+{
+	if (shmc__object_is_forked(&queue->object))
+		return SHMC_FORKED;
+	return queue->role == SHMC_MPMC_CONSUMER && !queue->moves.holding ? SHMC_OK : SHMC_INVALID;
+}
+
+static SHMP_COLD enum shmc_result mpmc_pop_again(struct shmc_mpmc *queue, void *buffer,
+						 uint64_t buffer_bytes, int64_t timeout_ns,
+						 struct shmc_message *ret_message)
+{
+	struct mpmc_receive receive = { queue, buffer, buffer_bytes, ret_message };
+	enum shmc_result result = mpmc_may_receive(queue);
+	int r;
+
+	if (result != SHMC_OK)
+		return result;
+	r = mpmc_receive(queue, timeout_ns, mpmc_move_pop, &receive);
+	return r == SHMP_DONE ? mpmc_taken(queue) : shmc__move_answer(&queue->object, r);
+}
+
+/* The first look, when nothing stands against it. */
+static inline bool mpmc_pop_at_once(struct shmc_mpmc *queue, void *buffer, uint64_t buffer_bytes,
+				    struct shmc_message *ret_message)
+{
+	struct shmp_mpmc_message message;
+
+	if (!shmc__gate_is_open(queue->pop_gate))
+		return false;
+	if (SHMP_UNLIKELY(shmp_mpmc_pop(&queue->moves, buffer, buffer_bytes, &message) !=
+			  SHMP_DONE))
+		return false;
+	shmc__move_give(message.data, message.size, message.flags, ret_message);
+	return true;
+}
+
+SHMC__HOT enum shmc_result shmc_mpmc_pop(struct shmc_mpmc *queue, void *buffer,
+					 uint64_t buffer_bytes, int64_t timeout_ns,
+					 struct shmc_message *ret_message)
+{
+	if (mpmc_pop_at_once(queue, buffer, buffer_bytes, ret_message))
+		return mpmc_taken(queue);
+	return mpmc_pop_again(queue, buffer, buffer_bytes, timeout_ns, ret_message);
+}
+
+SHMC__HOT enum shmc_result shmc_mpmc_try_pop(struct shmc_mpmc *queue, void *buffer,
+					     uint64_t buffer_bytes,
+					     struct shmc_message *ret_message)
+{
+	if (mpmc_pop_at_once(queue, buffer, buffer_bytes, ret_message))
+		return mpmc_taken(queue);
+	return mpmc_pop_again(queue, buffer, buffer_bytes, SHMC_TRY, ret_message);
+}
+
+/* Bytes of the buffer that a message takes; the last one may lack the padding. */
+static uint64_t mpmc_step(uint64_t size, uint64_t left)
+{
+	uint64_t step = shmp_round_up(size, 8);
+
+	return step < left ? step : left;
+}
+
+enum shmc_result shmc_mpmc_pop_batch(struct shmc_mpmc *queue, void *buffer, uint64_t buffer_bytes,
+				     struct shmc_message *messages, uint64_t max,
+				     int64_t timeout_ns, uint64_t *ret_count)
+{
+	struct mpmc_receive receive = { queue, buffer, buffer_bytes, messages };
+	enum shmc_result result = mpmc_may_receive(queue);
+	uint64_t count, step;
+	int r;
+
+	if (result != SHMC_OK || max == 0)
+		return result != SHMC_OK ? result : SHMC_INVALID;
+	r = mpmc_receive(queue, timeout_ns, mpmc_move_pop, &receive);
+	if (r != SHMP_DONE)
+		return shmc__move_answer(&queue->object, r);
+	for (count = 1; count < max; count++) {
+		struct shmc_message next;
+
+		step = mpmc_step(messages[count - 1].size, receive.buffer_bytes);
+		receive.buffer = step ? (uint8_t *)receive.buffer + step : receive.buffer;
+		receive.buffer_bytes -= step;
+		receive.message = &next;
+		if (mpmc_move_pop(&receive) != SHMP_DONE)
+			break;
+		messages[count] = next;
+	}
+	*ret_count = count;
+	return mpmc_taken(queue);
+}
+
+SHMC__HOT enum shmc_result shmc_mpmc_peek(struct shmc_mpmc *queue, int64_t timeout_ns,
+					  struct shmc_message *ret_message)
+{
+	struct mpmc_receive receive = { .queue = queue, .message = ret_message };
+	enum shmc_result result = mpmc_may_receive(queue);
+	int r = SHMP_EMPTY;
+
+	if (SHMP_UNLIKELY(result != SHMC_OK))
+		return result;
+	if (shmc__gate_is_open(queue->pop_gate))
+		r = mpmc_move_peek(&receive);
+	if (SHMP_UNLIKELY(r != SHMP_DONE))
+		r = mpmc_receive(queue, timeout_ns, mpmc_move_peek, &receive);
+	if (SHMP_UNLIKELY(r != SHMP_DONE))
+		return shmc__move_answer(&queue->object, r);
+	mpmc_set_gates(queue);
+	/* who waits may get the next one while this one is looked at */
+	return mpmc_taken(queue);
+}
+
+SHMC__HOT enum shmc_result shmc_mpmc_release(struct shmc_mpmc *queue)
+{
+	if (!shmc__gate_is_open(queue->release_gate))
+		return shmc__move_refuse(&queue->object);
+	shmp_mpmc_release(&queue->moves);
+	mpmc_set_gates(queue);
+	return mpmc_taken(queue);
+}
+
+/* Waiting otherwise, and looking. */
+
+enum shmc_result shmc_mpmc_fd(struct shmc_mpmc *queue, int *ret_fd, struct shmc_error *error)
+{
+	enum shmc_result result;
+
+	if (shmc__object_is_forked(&queue->object))
+		return shmc__error(error, SHMC_FORKED, "this queue is the parent process's");
+	if (queue->role != SHMC_MPMC_CONSUMER)
+		return shmc__error(error, SHMC_INVALID, "only a consumer has a descriptor");
+	result = shmc__bell_open(&queue->object, error);
+	if (result == SHMC_OK)
+		*ret_fd = queue->object.bell.poll.fd;
+	return result;
+}
+
+enum shmc_result shmc_mpmc_options_of(const struct shmc_mpmc *queue,
+				      struct shmc_mpmc_options *ret_options)
+{
+	const uint64_t *option;
+
+	if (shmc__object_is_forked(&queue->object))
+		return SHMC_FORKED;
+	option = queue->object.mapping->segment.plan.option;
+	*ret_options = (struct shmc_mpmc_options){
+		.slots = option[SHMP_MPMC_SLOTS],
+		.message_bytes_max = option[SHMP_MPMC_MESSAGE_BYTES_MAX],
+		.endpoints_max = option[SHMP_MPMC_ENDPOINTS_MAX],
+	};
+	return SHMC_OK;
+}
+
+static struct shmc_statistics mpmc_statistics(const struct shmp_mpmc_counts *counts)
+{
+	return (struct shmc_statistics){
+		.messages = counts->of[SHMP_MPMC_ITEMS],
+		.bytes = counts->of[SHMP_MPMC_BYTES],
+		.refused = counts->of[SHMP_MPMC_REFUSED],
+		.waits = counts->of[SHMP_MPMC_WAITS],
+	};
+}
+
+enum shmc_result shmc_mpmc_statistics(const struct shmc_mpmc *queue,
+				      struct shmc_mpmc_statistics *ret_statistics)
+{
+	struct shmp_mpmc_counts producers, consumers;
+	const struct shmp_segment *segment;
+
+	if (shmc__object_is_forked(&queue->object))
+		return SHMC_FORKED;
+	segment = &queue->object.mapping->segment;
+	/* The consumers first: nothing is taken before it is sent. */
+	shmp_mpmc_count_role(segment, SHMP_MPMC_CONSUMER, &consumers);
+	shmp_mpmc_count_role(segment, SHMP_MPMC_PRODUCER, &producers);
+	*ret_statistics = (struct shmc_mpmc_statistics){
+		.producers = mpmc_statistics(&producers),
+		.consumers = mpmc_statistics(&consumers),
+		.depth = shmp_mpmc_depth(segment),
+		/* relaxed: a statistic */
+		.tombstones = atomic_load_explicit(&queue->moves.control->tombs,
+						   memory_order_relaxed),
+	};
+	return SHMC_OK;
+}
+
+enum shmc_result shmc_mpmc_endpoint(const struct shmc_mpmc *queue, uint32_t index,
+				    struct shmc_mpmc_endpoint *ret_endpoint)
+{
+	struct shmp_mpmc_counts pushed, popped;
+	const struct shmp_segment *segment;
+
+	if (shmc__object_is_forked(&queue->object))
+		return SHMC_FORKED;
+	segment = &queue->object.mapping->segment;
+	if (index >= segment->plan.endpoint_count)
+		return SHMC_INVALID;
+	shmp_mpmc_count_endpoint(segment, index, SHMP_MPMC_PRODUCER, &pushed);
+	shmp_mpmc_count_endpoint(segment, index, SHMP_MPMC_CONSUMER, &popped);
+	*ret_endpoint = (struct shmc_mpmc_endpoint){
+		.state = shmc__object_peer(&queue->object, index),
+		.is_own = index == queue->object.endpoint,
+		.pushed = mpmc_statistics(&pushed),
+		.popped = mpmc_statistics(&popped),
+	};
+	return SHMC_OK;
+}

@@ -1,0 +1,226 @@
+#include "libclient/object.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "libclient/error.h"
+#include "protocol/name.h"
+
+static enum shmc_result object_check_name(const char *name, struct shmc_error *error)
+{
+	const char *wrong = shmp_name_check(name);
+
+	return wrong ? shmc__error(error, SHMC_INVALID, "name: %s", wrong) : SHMC_OK;
+}
+
+enum shmc_result shmc__object_create(struct shmc_client *client, const char *name,
+				     const struct shmp_kind *kind, const uint64_t *option,
+				     uint32_t mode, bool reuse, struct shmc_error *error)
+{
+	struct shmc__reply reply;
+	enum shmc_result result = object_check_name(name, error);
+	cJSON *parameters, *options;
+
+	if (result == SHMC_OK)
+		result = shmc__client_enter(client, error);
+	if (result != SHMC_OK)
+		return result;
+	parameters = cJSON_CreateObject();
+	cJSON_AddStringToObject(parameters, "name", name);
+	cJSON_AddStringToObject(parameters, "kind", kind->name);
+	options = cJSON_AddObjectToObject(parameters, "options");
+	for (size_t i = 0; i < kind->option_count; i++) {
+		if (option[i] != 0)
+			shmp_json_add_u64(options, kind->options[i].name, option[i]);
+	}
+	shmp_json_add_u64(parameters, "mode", mode != 0 ? mode : SHMC_MODE_PRIVATE);
+	cJSON_AddBoolToObject(parameters, "reuse", reuse);
+	result = shmc__client_call(client, "Create", parameters, 0, NULL, &reply, error);
+	if (result == SHMC_OK)
+		shmc__reply_deinit(&reply);
+	cJSON_Delete(parameters);
+	shmc__client_leave(client);
+	return result;
+}
+
+static cJSON *object_place(uint64_t id, uint64_t endpoint, uint64_t incarnation)
+{
+	cJSON *parameters = cJSON_CreateObject();
+
+	shmp_json_add_u64(parameters, "id", id);
+	shmp_json_add_u64(parameters, "endpoint", endpoint);
+	shmp_json_add_u64(parameters, "incarnation", incarnation);
+	return parameters;
+}
+
+/* What the broker gave is given back: nobody is going to use it. */
+static void object_give_back(struct shmc_client *client, const cJSON *parameters)
+{
+	uint64_t id, endpoint, incarnation;
+	cJSON *place;
+
+	if (shmp_json_u64(parameters, "id", UINT64_MAX, &id) != 0 ||
+	    shmp_json_u64(parameters, "endpoint", UINT64_MAX, &endpoint) != 0 ||
+	    shmp_json_u64(parameters, "incarnation", UINT64_MAX, &incarnation) != 0)
+		return;
+	place = object_place(id, endpoint, incarnation);
+	shmc__client_send(client, "Detach", place, NULL, NULL);
+	cJSON_Delete(place);
+}
+
+/* The answer to an Attach that was given up. */
+static void object_attached_late(void *context, struct shmc__reply *reply)
+{
+	if (reply && *reply->varlink.error == '\0')
+		object_give_back(context, reply->varlink.parameters);
+}
+
+static enum shmc_result object_call_attach(struct shmc_client *client, const char *name,
+					   const struct shmp_kind *kind, const char *role_name,
+					   struct shmc__reply *ret_reply, struct shmc_error *error)
+{
+	cJSON *parameters;
+	enum shmc_result result;
+
+	/* Descriptors that find no room are lost, and the connection with them. */
+	if (shmc__control_is_open(&client->control) &&
+	    !shmc__process_has_room(client->control.wire.fd))
+		return shmc__error_from_errno(error, "take the segment's descriptors", EMFILE);
+	parameters = cJSON_CreateObject();
+	cJSON_AddStringToObject(parameters, "name", name);
+	cJSON_AddStringToObject(parameters, "kind", kind->name);
+	cJSON_AddStringToObject(parameters, "role", role_name);
+	result = shmc__client_call(client, "Attach", parameters, 0, object_attached_late, ret_reply,
+				   error);
+	cJSON_Delete(parameters);
+	return result;
+}
+
+static void object_link(struct shmc__object *object)
+{
+	struct shmc_client *client = object->client;
+
+	object->previous = NULL;
+	object->next = client->objects;
+	if (client->objects)
+		client->objects->previous = object;
+	client->objects = object;
+}
+
+static void object_unlink(struct shmc__object *object)
+{
+	if (object->previous)
+		object->previous->next = object->next;
+	else
+		object->client->objects = object->next;
+	if (object->next)
+		object->next->previous = object->previous;
+}
+
+static enum shmc_result object_take(struct shmc__object *object, const struct shmp_role *role,
+				    const struct shmc__reply *reply, struct shmc_error *error)
+{
+	struct shmc__attachment attachment;
+	enum shmc_result result = shmc__attachment_read(object->kind, role, reply, &attachment,
+							error);
+	int r;
+
+	if (result != SHMC_OK)
+		return result;
+	r = shmc__mapping_ref(object->alive, object->kind, role, &attachment, &object->mapping);
+	if (r < 0)
+		return shmc__error_from_errno(error, "map the segment", -r);
+	object->id = attachment.id;
+	object->session = object->client->session;
+	object->incarnation = attachment.incarnation;
+	object->endpoint = attachment.endpoint;
+	r = shmc__bell_init(object);
+	if (r < 0) {
+		object->mapping = shmc__mapping_unref(object->mapping);
+		return shmc__error_from_errno(error, "open the segment", -r);
+	}
+	return SHMC_OK;
+}
+
+enum shmc_result shmc__object_open(struct shmc__object *object, struct shmc_client *client,
+				   const char *name, const struct shmp_kind *kind,
+				   const char *role_name, struct shmc_error *error)
+{
+	const struct shmp_role *role = shmp_kind_role(kind, role_name);
+	struct shmc__reply reply;
+	enum shmc_result result = object_check_name(name, error);
+
+	if (result == SHMC_OK)
+		result = shmc__client_enter(client, error);
+	if (result != SHMC_OK)
+		return result;
+	*object = (struct shmc__object){ .alive = client->alive, .client = client, .kind = kind };
+	result = object_call_attach(client, name, kind, role_name, &reply, error);
+	if (result == SHMC_OK) {
+		result = object_take(object, role, &reply, error);
+		if (result != SHMC_OK)
+			object_give_back(client, reply.varlink.parameters);
+		shmc__reply_deinit(&reply);
+	}
+	if (result == SHMC_OK)
+		object_link(object);
+	shmc__client_leave(client);
+	return result;
+}
+
+/* An endpoint of an earlier session is nobody's already. */
+static void object_detach(struct shmc__object *object)
+{
+	cJSON *place = object_place(object->id, object->endpoint, object->incarnation);
+	struct shmc__reply reply;
+
+	if (shmc__client_call(object->client, "Detach", place, object->session, NULL, &reply,
+			      NULL) == SHMC_OK)
+		shmc__reply_deinit(&reply);
+	cJSON_Delete(place);
+}
+
+void shmc__object_close(struct shmc__object *object)
+{
+	if (!shmc__object_is_forked(object)) {
+		shmc__client_enter(object->client, NULL);
+		object_unlink(object);
+		shmc__bell_deinit(object);
+		object_detach(object);
+		shmc__client_leave(object->client);
+	}
+	shmc__bell_free(object);
+	object->mapping = shmc__mapping_unref(object->mapping);
+}
+
+enum shmc_peer shmc__object_peer(const struct shmc__object *object, uint32_t endpoint)
+{
+	switch (shmp_endpoint_look(&object->mapping->segment.endpoints[endpoint])) {
+	case SHMP_ENDPOINT_ACTIVE:
+		return SHMC_PEER_ACTIVE;
+	case SHMP_ENDPOINT_LEFT:
+		return SHMC_PEER_LEFT;
+	case SHMP_ENDPOINT_DYING:
+		return SHMC_PEER_DYING;
+	case SHMP_ENDPOINT_DEAD:
+		return SHMC_PEER_DIED;
+	case SHMP_ENDPOINT_FREE:
+		break;
+	}
+	return SHMC_PEER_NONE;
+}
+
+void shmc__object_statistics(const struct shmc__object *object, uint32_t endpoint,
+			     struct shmc_statistics *ret_statistics)
+{
+	const struct shmp_endpoint *place = &object->mapping->segment.endpoints[endpoint];
+
+	/* relaxed: statistics, each right for some moment */
+	ret_statistics->messages = atomic_load_explicit(&place->items, memory_order_relaxed);
+	/* relaxed: as above */
+	ret_statistics->bytes = atomic_load_explicit(&place->bytes, memory_order_relaxed);
+	/* relaxed: as above */
+	ret_statistics->refused = atomic_load_explicit(&place->refused, memory_order_relaxed);
+	/* relaxed: as above */
+	ret_statistics->waits = atomic_load_explicit(&place->waits, memory_order_relaxed);
+}

@@ -1,0 +1,67 @@
+/*
+ * Object: what the handles of all structures share. It is the first member of each.
+ *
+ * Threads: the handle's; what is marked "client's mutex" belongs to whoever holds that.
+ */
+#ifndef SHMC__OBJECT_H
+#define SHMC__OBJECT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "libclient/bell.h"
+#include "libclient/client.h"
+#include "libclient/mapping.h"
+#include "libclient/process.h"
+#include "protocol/kinds.h"
+
+struct shmc__object {
+	const uint32_t *alive;
+	struct shmc_client *client;
+	const struct shmp_kind *kind;
+	struct shmc__mapping *mapping; /* shared with other handles */
+	/* the endpoint */
+	uint64_t id;
+	uint64_t session; /* of the client, in which id and endpoint mean something */
+	uint64_t incarnation;
+	uint32_t endpoint;
+	/* doorbells: the own one, and a ringing end for each endpoint */
+	struct shmc__bell bell;
+	struct shmc__ringer *ringers;
+	_Atomic bool owes_rings; /* some of them */
+	uint32_t fruitless; /* times in a row that it span and slept nevertheless: see wait.h */
+	/* the client's list, client's mutex */
+	struct shmc__object *previous;
+	struct shmc__object *next;
+};
+
+/* Creation, as shmc_*_create() says. @option: by the kind's table, 0 = as preset. */
+enum shmc_result shmc__object_create(struct shmc_client *client, const char *name,
+				     const struct shmp_kind *kind, const uint64_t *option,
+				     uint32_t mode, bool reuse, struct shmc_error *error);
+
+/* Attaches and maps. On failure nothing stays behind. */
+enum shmc_result shmc__object_open(struct shmc__object *object, struct shmc_client *client,
+				   const char *name, const struct shmp_kind *kind,
+				   const char *role_name, struct shmc_error *error);
+
+/* Unmaps and detaches; in a forked child only unmaps. */
+void shmc__object_close(struct shmc__object *object);
+
+static inline bool shmc__object_is_forked(const struct shmc__object *object)
+{
+	return shmc__process_is_forked(object->alive);
+}
+
+static inline struct shmp_endpoint *shmc__object_self(struct shmc__object *object)
+{
+	return &object->mapping->segment.endpoints[object->endpoint];
+}
+
+/* The public view of a place's state. */
+enum shmc_peer shmc__object_peer(const struct shmc__object *object, uint32_t endpoint);
+void shmc__object_statistics(const struct shmc__object *object, uint32_t endpoint,
+			     struct shmc_statistics *ret_statistics);
+
+#endif

@@ -1,0 +1,85 @@
+/*
+ * Kinds: the one table through which the broker knows structures. Adding a structure adds its
+ * protocol/<kind>.[ch] and one row in kinds.c; the broker learns nothing else about it.
+ */
+#ifndef SHMP_KINDS_H
+#define SHMP_KINDS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "protocol/segment.h"
+
+/* One creation option, the source of the parser, the checks, describe and the documentation. */
+struct shmp_option {
+	const char *name; /* field of the options object, e.g. "capacity_bytes" */
+	const char *help;
+	uint64_t min;
+	uint64_t max;
+	uint64_t preset; /* when not given */
+};
+
+/* Who may open it and as what. A role without places is an observer: no endpoint. */
+struct shmp_role {
+	const char *name;
+	uint32_t first; /* place of its first endpoint */
+	uint32_t count; /* places; 0 = as many as the plan has from first on, or an observer */
+	enum shmp_access ctl;
+	enum shmp_access data;
+	bool writes; /* needs the write right on the name, else the read right is enough */
+	bool observes;
+};
+
+/* Reads one number of a structure for status: called once per figure. */
+typedef void (*shmp_figure_fn)(void *context, const char *name, uint64_t value);
+
+struct shmp_kind {
+	const char *name;
+	uint32_t id;
+	uint32_t version;
+	bool mirrored;	   /* data is mapped twice in a row */
+	bool ctl_suffices; /* all below but init do without data, which is NULL then */
+	const struct shmp_role *roles;
+	size_t role_count;
+	const struct shmp_option *options;
+	size_t option_count;
+
+	/*
+	 * Sizes from options that are each within their range; rounds up where the kind allows and
+	 * leaves the effective values in ret_plan->option. 0, or the index of the option that
+	 * cannot be had together with the others, plus 1, with *ret_why saying so.
+	 */
+	int (*plan)(const uint64_t *option, struct shmp_plan *ret_plan, const char **ret_why);
+	/* A fresh, zeroed segment, before anybody else can see it. */
+	void (*init)(const struct shmp_segment *segment);
+	/* Bytes a peer may have written: 0 sane, -EBADMSG with *ret_why otherwise. Never loops on
+	 * them without bound, never reads outside. */
+	int (*validate)(const struct shmp_segment *segment, const char **ret_why);
+	/* Clears the line of a place about to be given out; keeps what successors need. */
+	void (*attach)(const struct shmp_segment *segment, uint32_t endpoint);
+	/*
+	 * Takes back what the holder of @endpoint left, dead (@died) or detached; repeated runs
+	 * give the same result. 0 done, 1 must be run again later.
+	 */
+	int (*repair)(const struct shmp_segment *segment, uint32_t endpoint, bool died);
+	/* Wakes everybody who may wait in it; called after repair, unconditionally. */
+	void (*wake)(const struct shmp_segment *segment);
+	/* Broker: publishers fence from now on. -errno. */
+	int (*require_fence)(const struct shmp_segment *segment);
+	/* Whether the holder of @endpoint asked to be told: asleep, or its doorbell armed. */
+	bool (*waits)(const struct shmp_segment *segment, uint32_t endpoint);
+	/* Endpoints with a doorbell armed are found in the records; the kind adds its figures. */
+	void (*figures)(const struct shmp_segment *segment, shmp_figure_fn figure, void *context);
+};
+
+extern const struct shmp_kind *const shmp_kinds[];
+extern const size_t shmp_kind_count;
+
+/* NULL when there is no such kind. */
+const struct shmp_kind *shmp_kind_find(const char *name);
+const struct shmp_role *shmp_kind_role(const struct shmp_kind *kind, const char *name);
+/* Index in the option table, or -1. */
+int shmp_kind_option(const struct shmp_kind *kind, const char *name);
+
+#endif

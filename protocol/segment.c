@@ -1,0 +1,274 @@
+/* segment: memfds and mappings. See segment.h. */
+#include "protocol/segment.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U /* Linux 6.3; older headers lack it */
+#endif
+
+#define SIZE_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+#define LABEL_MAX  200
+
+uint64_t shmp_segment_ctl_bytes(const struct shmp_plan *plan)
+{
+	return shmp_round_up(sizeof(struct shmp_head) + plan->control_bytes +
+				     plan->endpoint_count * sizeof(struct shmp_endpoint),
+			     SHMP_PAGE);
+}
+
+static int make_memfd(const char *label, const char *part, uint64_t bytes, int *ret_fd)
+{
+	char name[LABEL_MAX + 16];
+	int fd, r;
+
+	snprintf(name, sizeof(name), "shmbroker:%.*s.%s", LABEL_MAX - 16, label, part);
+	fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+	if (fd < 0 && errno == EINVAL)
+		fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0)
+		return -errno;
+	/* memfds start with 0777: without this a read-only descriptor protects nothing */
+	if (fchmod(fd, 0600) < 0 || ftruncate(fd, (off_t)bytes) < 0) {
+		r = -errno;
+		close(fd);
+		return r;
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
+static int open_readonly(int proc_fd_dir, int fd, int *ret_fd)
+{
+	char number[16];
+	int r;
+
+	snprintf(number, sizeof(number), "%d", fd);
+	r = openat(proc_fd_dir, number, O_RDONLY | O_CLOEXEC);
+	if (r < 0)
+		return -errno;
+	*ret_fd = r;
+	return 0;
+}
+
+int shmp_segment_make(const struct shmp_plan *plan, const char *label, int proc_fd_dir,
+		      struct shmp_segment_fds *ret_fds)
+{
+	struct shmp_segment_fds fds = SHMP_SEGMENT_FDS_NULL;
+	int r;
+
+	r = make_memfd(label, "ctl", plan->ctl_bytes, &fds.ctl);
+	if (r == 0)
+		r = open_readonly(proc_fd_dir, fds.ctl, &fds.ctl_readonly);
+	if (r == 0 && plan->data_bytes != 0)
+		r = make_memfd(label, "data", plan->data_bytes, &fds.data);
+	if (r == 0 && plan->data_bytes != 0)
+		r = open_readonly(proc_fd_dir, fds.data, &fds.data_readonly);
+	if (r < 0)
+		shmp_segment_close(&fds);
+	else
+		*ret_fds = fds;
+	return r;
+}
+
+static int reserve_all(int fd, uint64_t bytes)
+{
+	uint64_t step, at;
+	int r;
+
+	for (at = 0; at < bytes; at += step) {
+		step = bytes - at < SHMP_SEGMENT_RESERVE_STEP ? bytes - at :
+								SHMP_SEGMENT_RESERVE_STEP;
+		do
+			r = fallocate(fd, 0, (off_t)at, (off_t)step);
+		while (r < 0 && errno == EINTR);
+		if (r < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+int shmp_segment_reserve(const struct shmp_segment_fds *fds, const struct shmp_plan *plan)
+{
+	int r = reserve_all(fds->ctl, plan->ctl_bytes);
+
+	return r < 0 || plan->data_bytes == 0 ? r : reserve_all(fds->data, plan->data_bytes);
+}
+
+static int seal(int fd)
+{
+	return fd >= 0 && fcntl(fd, F_ADD_SEALS, SIZE_SEALS) < 0 ? -errno : 0;
+}
+
+int shmp_segment_seal(const struct shmp_segment_fds *fds)
+{
+	int r = seal(fds->ctl);
+
+	return r < 0 ? r : seal(fds->data);
+}
+
+static void close_one(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+void shmp_segment_close(struct shmp_segment_fds *fds)
+{
+	close_one(&fds->ctl);
+	close_one(&fds->data);
+	close_one(&fds->data_readonly);
+	close_one(&fds->ctl_readonly);
+}
+
+void shmp_segment_write_head(const struct shmp_segment *segment, uint32_t kind,
+			     uint32_t kind_version, uint64_t generation, uint64_t created_ns)
+{
+	const struct shmp_plan *plan = &segment->plan;
+
+	*segment->head = (struct shmp_head){
+		.magic = SHMP_SEGMENT_MAGIC,
+		.version = SHMP_SEGMENT_VERSION,
+		.kind = kind,
+		.kind_version = kind_version,
+		.endpoint_count = plan->endpoint_count,
+		.generation = generation,
+		.ctl_bytes = plan->ctl_bytes,
+		.data_bytes = plan->data_bytes,
+		.control_bytes = plan->control_bytes,
+		.created_ns = created_ns,
+	};
+	memcpy(segment->head->option, plan->option, sizeof(plan->option));
+}
+
+int shmp_segment_check(int fd, uint64_t bytes)
+{
+	struct stat status;
+	int seals = fcntl(fd, F_GET_SEALS);
+
+	if (seals < 0 || (seals & SIZE_SEALS) != SIZE_SEALS)
+		return -EBADF;
+	if (fstat(fd, &status) < 0 || (uint64_t)status.st_size != bytes)
+		return -EBADF;
+	return 0;
+}
+
+static int protection_of(enum shmp_access access)
+{
+	return access == SHMP_ACCESS_WRITE ? PROT_READ | PROT_WRITE : PROT_READ;
+}
+
+static int map_once(int fd, uint64_t bytes, enum shmp_access access, void **ret_address)
+{
+	void *address = mmap(NULL, bytes, protection_of(access), MAP_SHARED, fd, 0);
+
+	if (address == MAP_FAILED)
+		return -errno;
+	*ret_address = address;
+	return 0;
+}
+
+/* The ring twice in a row: what wraps at its end is contiguous in memory. */
+static int map_twice(int fd, uint64_t bytes, enum shmp_access access, void **ret_address)
+{
+	int protection = protection_of(access);
+	uint8_t *room = mmap(NULL, 2 * bytes, PROT_NONE,
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	int r;
+
+	if (room == MAP_FAILED)
+		return -errno;
+	if (mmap(room, bytes, protection, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED ||
+	    mmap(room + bytes, bytes, protection, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED) {
+		r = -errno;
+		munmap(room, 2 * bytes);
+		return r;
+	}
+	*ret_address = room;
+	return 0;
+}
+
+static uint64_t mapped_data_bytes(const struct shmp_segment *segment)
+{
+	return segment->plan.data_bytes * (segment->mirrored ? 2 : 1);
+}
+
+static int map_data(struct shmp_segment *segment, int fd, enum shmp_access access)
+{
+	void *address = NULL;
+	int r;
+
+	if (access == SHMP_ACCESS_NONE || segment->plan.data_bytes == 0)
+		return 0;
+	r = (segment->mirrored ? map_twice : map_once)(fd, segment->plan.data_bytes, access,
+						       &address);
+	if (r < 0)
+		return r;
+	segment->data = address;
+	/* payload does not belong into core files, least of all twice */
+	madvise(address, mapped_data_bytes(segment), MADV_DONTDUMP);
+	return 0;
+}
+
+int shmp_segment_map(const struct shmp_plan *plan, bool mirrored, int ctl_fd,
+		     enum shmp_access ctl_access, int data_fd, enum shmp_access data_access,
+		     struct shmp_segment *ret_segment)
+{
+	struct shmp_segment segment = { .mirrored = mirrored, .plan = *plan };
+	void *ctl = NULL;
+	int r;
+
+	r = map_once(ctl_fd, plan->ctl_bytes, ctl_access, &ctl);
+	if (r < 0)
+		return r;
+	segment.head = ctl;
+	segment.control = (uint8_t *)ctl + sizeof(struct shmp_head);
+	segment.endpoints = (void *)((uint8_t *)segment.control + plan->control_bytes);
+	r = map_data(&segment, data_fd, data_access);
+	if (r < 0)
+		munmap(ctl, plan->ctl_bytes);
+	else
+		*ret_segment = segment;
+	return r;
+}
+
+void shmp_segment_unmap(struct shmp_segment *segment)
+{
+	if (segment->data != NULL)
+		munmap(segment->data, mapped_data_bytes(segment));
+	if (segment->head != NULL)
+		munmap(segment->head, segment->plan.ctl_bytes);
+	*segment = SHMP_SEGMENT_NULL;
+}
+
+static int missing(int fd, uint64_t bytes, uint64_t *ret_missing)
+{
+	struct stat status;
+	uint64_t there;
+
+	if (fstat(fd, &status) < 0)
+		return -errno;
+	there = (uint64_t)status.st_blocks * 512;
+	*ret_missing += there < bytes ? bytes - there : 0;
+	return 0;
+}
+
+int shmp_segment_holes(const struct shmp_segment_fds *fds, const struct shmp_plan *plan,
+		       uint64_t *ret_missing_bytes)
+{
+	uint64_t sum = 0;
+	int r = missing(fds->ctl, plan->ctl_bytes, &sum);
+
+	if (r == 0 && plan->data_bytes != 0)
+		r = missing(fds->data, plan->data_bytes, &sum);
+	if (r == 0)
+		*ret_missing_bytes = sum;
+	return r;
+}

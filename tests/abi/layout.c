@@ -1,0 +1,220 @@
+/*
+ * The layouts that processes built on different days must agree on, as the compiler has them,
+ * compared with the checked-in list: what changes there has changed on purpose, and is a new
+ * version of that layout. `layout --print` prints the list.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "protocol/endpoint.h"
+#include "protocol/kinds.h"
+#include "protocol/mpmc.h"
+#include "protocol/outcome.h"
+#include "protocol/segment.h"
+#include "protocol/spsc.h"
+#include "protocol/waiter.h"
+#include "shmclient/shmclient.h"
+#include "tests/support/runner.h"
+
+struct layout_field {
+	const char *name;
+	size_t offset, size;
+};
+
+static const struct layout_struct {
+	const char *name;
+	size_t size, alignment;
+	struct layout_field fields[20];
+} layout_structs[] = {
+#define STRUCT(name_) "struct " #name_, sizeof(struct name_), _Alignof(struct name_)
+#define FIELD(struct_, name_)                                                                 \
+	{                                                                                     \
+#name_, offsetof(struct struct_, name_), sizeof(((struct struct_ *)0)->name_) \
+	}
+
+	/* in shared memory */
+	{ STRUCT(shmp_head),
+	  { FIELD(shmp_head, magic), FIELD(shmp_head, version), FIELD(shmp_head, kind),
+	    FIELD(shmp_head, kind_version), FIELD(shmp_head, endpoint_count),
+	    FIELD(shmp_head, generation), FIELD(shmp_head, ctl_bytes), FIELD(shmp_head, data_bytes),
+	    FIELD(shmp_head, control_bytes), FIELD(shmp_head, created_ns), FIELD(shmp_head, option),
+	    FIELD(shmp_head, reserved) } },
+	{ STRUCT(shmp_endpoint),
+	  { FIELD(shmp_endpoint, cursor), FIELD(shmp_endpoint, intent), FIELD(shmp_endpoint, items),
+	    FIELD(shmp_endpoint, bytes), FIELD(shmp_endpoint, refused), FIELD(shmp_endpoint, waits),
+	    FIELD(shmp_endpoint, park_key), FIELD(shmp_endpoint, doorbell),
+	    FIELD(shmp_endpoint, owner_reserved), FIELD(shmp_endpoint, state),
+	    FIELD(shmp_endpoint, start_time), FIELD(shmp_endpoint, since_ns),
+	    FIELD(shmp_endpoint, pid), FIELD(shmp_endpoint, uid), FIELD(shmp_endpoint, deaths),
+	    FIELD(shmp_endpoint, broker_reserved) } },
+	{ STRUCT(shmp_waiter),
+	  { FIELD(shmp_waiter, sequence), FIELD(shmp_waiter, mode), FIELD(shmp_waiter, attention),
+	    FIELD(shmp_waiter, reserved) } },
+	{ STRUCT(shmp_spsc_control),
+	  { FIELD(shmp_spsc_control, not_empty), FIELD(shmp_spsc_control, not_full) } },
+	{ STRUCT(shmp_mpmc_control),
+	  { FIELD(shmp_mpmc_control, tail), FIELD(shmp_mpmc_control, tail_reserved),
+	    FIELD(shmp_mpmc_control, head), FIELD(shmp_mpmc_control, head_reserved),
+	    FIELD(shmp_mpmc_control, epoch), FIELD(shmp_mpmc_control, tombs),
+	    FIELD(shmp_mpmc_control, epoch_reserved), FIELD(shmp_mpmc_control, not_empty),
+	    FIELD(shmp_mpmc_control, not_full), FIELD(shmp_mpmc_control, reserved) } },
+	{ STRUCT(shmp_mpmc_tally), { FIELD(shmp_mpmc_tally, others) } },
+	{ STRUCT(shmp_mpmc_slot),
+	  { FIELD(shmp_mpmc_slot, word), FIELD(shmp_mpmc_slot, about),
+	    FIELD(shmp_mpmc_slot, payload) } },
+
+	/* between an application and the library */
+	{ STRUCT(shmc_client_options),
+	  { FIELD(shmc_client_options, address), FIELD(shmc_client_options, name),
+	    FIELD(shmc_client_options, spin_ns), FIELD(shmc_client_options, control_timeout_ns) } },
+	{ STRUCT(shmc_error), { FIELD(shmc_error, result), FIELD(shmc_error, text) } },
+	{ STRUCT(shmc_message),
+	  { FIELD(shmc_message, data), FIELD(shmc_message, size), FIELD(shmc_message, flags),
+	    FIELD(shmc_message, reserved) } },
+	{ STRUCT(shmc_bytes), { FIELD(shmc_bytes, data), FIELD(shmc_bytes, size) } },
+	{ STRUCT(shmc_statistics),
+	  { FIELD(shmc_statistics, messages), FIELD(shmc_statistics, bytes),
+	    FIELD(shmc_statistics, refused), FIELD(shmc_statistics, waits) } },
+	{ STRUCT(shmc_spsc_options),
+	  { FIELD(shmc_spsc_options, capacity_bytes), FIELD(shmc_spsc_options, message_bytes_max),
+	    FIELD(shmc_spsc_options, mode), FIELD(shmc_spsc_options, reuse) } },
+	{ STRUCT(shmc_mpmc_options),
+	  { FIELD(shmc_mpmc_options, slots), FIELD(shmc_mpmc_options, message_bytes_max),
+	    FIELD(shmc_mpmc_options, endpoints_max), FIELD(shmc_mpmc_options, mode),
+	    FIELD(shmc_mpmc_options, reuse) } },
+	{ STRUCT(shmc_mpmc_statistics),
+	  { FIELD(shmc_mpmc_statistics, producers), FIELD(shmc_mpmc_statistics, consumers),
+	    FIELD(shmc_mpmc_statistics, depth), FIELD(shmc_mpmc_statistics, tombstones) } },
+	{ STRUCT(shmc_mpmc_endpoint),
+	  { FIELD(shmc_mpmc_endpoint, state), FIELD(shmc_mpmc_endpoint, is_own),
+	    FIELD(shmc_mpmc_endpoint, pushed), FIELD(shmc_mpmc_endpoint, popped) } },
+};
+
+#define COUNT_OF(array_) (sizeof(array_) / sizeof(*(array_)))
+
+static const struct layout_number {
+	const char *name;
+	uint64_t value;
+} layout_numbers[] = {
+#define NUMBER(name_)                     \
+	{                                 \
+#name_, (uint64_t)(name_) \
+	}
+	NUMBER(SHMP_SEGMENT_MAGIC),
+	NUMBER(SHMP_SEGMENT_VERSION),
+	NUMBER(SHMP_ENDPOINT_FREE),
+	NUMBER(SHMP_ENDPOINT_ACTIVE),
+	NUMBER(SHMP_ENDPOINT_LEFT),
+	NUMBER(SHMP_ENDPOINT_DYING),
+	NUMBER(SHMP_ENDPOINT_DEAD),
+	NUMBER(SHMP_WAITER_FENCE),
+	NUMBER(SHMP_WAITER_PIECES),
+	NUMBER(SHMP_SPSC_VERSION),
+	NUMBER(SHMP_SPSC_PRODUCER),
+	NUMBER(SHMP_SPSC_CONSUMER),
+	NUMBER(SHMP_SPSC_HEADER),
+	NUMBER(SHMP_SPSC_PUBLISHED),
+	NUMBER(SHMP_SPSC_CAPACITY_BYTES),
+	NUMBER(SHMP_SPSC_MESSAGE_BYTES_MAX),
+	NUMBER(SHMP_MPMC_VERSION),
+	NUMBER(SHMP_MPMC_SLOTS),
+	NUMBER(SHMP_MPMC_MESSAGE_BYTES_MAX),
+	NUMBER(SHMP_MPMC_ENDPOINTS_MAX),
+	NUMBER(SHMP_MPMC_PRODUCER),
+	NUMBER(SHMP_MPMC_CONSUMER),
+	NUMBER(SHMP_MPMC_FREE),
+	NUMBER(SHMP_MPMC_READY),
+	NUMBER(SHMP_MPMC_TOMB),
+	NUMBER(SHMP_MPMC_REDELIVER),
+	NUMBER(SHMP_MPMC_TAKEN),
+	NUMBER(SHMP_MPMC_PUSHING),
+	NUMBER(SHMP_MPMC_POPPING),
+	NUMBER(SHMP_MPMC_INTENDED),
+	NUMBER(SHMP_MPMC_RETAKING),
+#define RESULT(symbol_, value_, text_) NUMBER(SHMC_##symbol_),
+	SHMC_RESULTS(RESULT) NUMBER(SHMC_TRY),
+	NUMBER(SHMC_FOREVER),
+	NUMBER(SHMC_MODE_PRIVATE),
+	NUMBER(SHMC_REDELIVERED),
+	NUMBER(SHMC_PEER_NONE),
+	NUMBER(SHMC_PEER_ACTIVE),
+	NUMBER(SHMC_PEER_LEFT),
+	NUMBER(SHMC_PEER_DYING),
+	NUMBER(SHMC_PEER_DIED),
+	NUMBER(SHMC_SPSC_PRODUCER),
+	NUMBER(SHMC_SPSC_CONSUMER),
+	NUMBER(SHMC_MPMC_PRODUCER),
+	NUMBER(SHMC_MPMC_CONSUMER),
+};
+
+static void print_struct(FILE *out, const struct layout_struct *layout)
+{
+	fprintf(out, "%s: %zu bytes, aligned %zu\n", layout->name, layout->size, layout->alignment);
+	for (const struct layout_field *field = layout->fields; field->name; field++)
+		fprintf(out, "\t%zu %s: %zu\n", field->offset, field->name, field->size);
+}
+
+static void print_all(FILE *out)
+{
+	for (size_t i = 0; i < COUNT_OF(layout_structs); i++)
+		print_struct(out, &layout_structs[i]);
+	for (size_t i = 0; i < shmp_kind_count; i++)
+		fprintf(out, "kind %s: id %u, version %u\n", shmp_kinds[i]->name, shmp_kinds[i]->id,
+			shmp_kinds[i]->version);
+	for (size_t i = 0; i < COUNT_OF(layout_numbers); i++)
+		fprintf(out, "%s = 0x%llx\n", layout_numbers[i].name,
+			(unsigned long long)layout_numbers[i].value);
+}
+
+TEST(every_layout_is_as_it_was)
+{
+	char now[512], then[512];
+	FILE *compiled = tmpfile(), *frozen = fopen(getenv("LAYOUT"), "re");
+	int line = 1;
+
+	ck_assert(compiled && frozen);
+	print_all(compiled);
+	rewind(compiled);
+	for (;; line++) {
+		char *has_now = fgets(now, sizeof(now), compiled);
+		char *has_then = fgets(then, sizeof(then), frozen);
+
+		if (!has_now && !has_then)
+			break;
+		ck_assert_msg(has_now && has_then && strcmp(now, then) == 0,
+			      "line %d is \"%s\", was \"%s\"", line, has_now ? now : "nothing",
+			      has_then ? then : "nothing");
+	}
+	fclose(compiled);
+	fclose(frozen);
+}
+
+/* So that no new one escapes the list, and no padding is left to chance. */
+TEST(fields_fill_their_struct_without_a_gap)
+{
+	for (size_t i = 0; i < COUNT_OF(layout_structs); i++) {
+		const struct layout_struct *layout = &layout_structs[i];
+		size_t end = 0;
+
+		for (const struct layout_field *field = layout->fields; field->name; field++) {
+			ck_assert_msg(field->offset == end, "%s: a gap before %s", layout->name,
+				      field->name);
+			end += field->size;
+		}
+		ck_assert_msg(end == layout->size, "%s: %zu bytes unaccounted for", layout->name,
+			      layout->size - end);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 2 && strcmp(argv[1], "--print") == 0) {
+		print_all(stdout);
+		return 0;
+	}
+	if (sizeof(void *) != 8)
+		return shmt_skip("the list is of a 64-bit machine");
+	return shmt_run(argc, argv);
+}

@@ -1,0 +1,393 @@
+/*
+ * A victim dies after every instruction of a push and of a pop, from its intent on, while two producers and two consumers
+ * run without a pause, and the same with one more process that stands still between its intent and
+ * its claim. Every published message comes to one of the living, or the dead one had read it; what
+ * comes although he had read it says so; and nobody is held up.
+ */
+#include "protocol/mpmc.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/crash/stepper.h"
+#include "tests/support/mpmc.h"
+#include "tests/support/runner.h"
+
+enum {
+	SLOTS = 4,
+	VICTIM = 0,
+	STOPPED = 1,
+	OTHERS = 2, /* 2 and 3 push, 4 and 5 pop */
+	PLACES = 6,
+	NUMBERS = 1 << 23,
+	STEPS = STEPPER_SAMPLES ? 900 : 160, /* more than either takes behind its intent */
+	STRIDE = STEPPER_SAMPLES ? 29 : 1,
+};
+
+/* Shared by all. Number n is published when state[n] says so, by whoever published it. */
+struct world {
+	_Atomic bool no_more; /* producers end */
+	_Atomic bool is_over; /* consumers end */
+	_Atomic uint64_t next;
+	_Atomic uint64_t popped;
+	_Atomic uint8_t is_sent[NUMBERS];
+	_Atomic uint8_t got[NUMBERS];
+	_Atomic uint8_t flagged[NUMBERS];
+	uint8_t had_read[NUMBERS]; /* by a victim that died */
+	uint64_t witness;	   /* what the victim popped, + 1 */
+};
+
+struct scene {
+	struct shmt_mpmc queue;
+	struct shmp_mpmc at[PLACES];
+	struct world *world;
+	pid_t others[4];
+	enum shmp_mpmc_role role; /* the victim's */
+	uint64_t own;		  /* number of the message that the victim sends */
+};
+
+/* What a pop says, and the number it got. */
+static int pop(struct shmp_mpmc *queue, uint64_t *ret_number, uint32_t *ret_flags)
+{
+	uint8_t payload[SHMP_COPY_INLINE]; /* or the compiler fears for it */
+	struct shmp_mpmc_message message;
+	int r = shmp_mpmc_pop(queue, payload, sizeof(payload), &message);
+
+	if (r != SHMP_DONE)
+		return r;
+	SHMT_REQUIRE(message.size == 8);
+	memcpy(ret_number, payload, 8);
+	SHMT_REQUIRE(*ret_number < NUMBERS);
+	*ret_flags = message.flags;
+	return SHMP_DONE;
+}
+
+static uint64_t number_next(struct world *world)
+{
+	uint64_t number = atomic_fetch_add(&world->next, 1);
+
+	SHMT_REQUIRE(number < NUMBERS);
+	return number;
+}
+
+static void run_producer(struct scene *scene, uint32_t place)
+{
+	struct world *world = scene->world;
+
+	while (!atomic_load(&world->no_more)) {
+		uint64_t number = number_next(world);
+
+		while (shmp_mpmc_push(&scene->at[place], &number, sizeof(number)) == SHMP_FULL)
+			sched_yield();
+		atomic_store(&world->is_sent[number], 1);
+	}
+}
+
+static void note(struct world *world, uint64_t number, uint32_t flags)
+{
+	atomic_fetch_add(&world->got[number], 1);
+	if (flags == SHMP_MPMC_REDELIVERED)
+		atomic_fetch_add(&world->flagged[number], 1);
+}
+
+static void run_consumer(struct scene *scene, uint32_t place)
+{
+	struct world *world = scene->world;
+	uint64_t number;
+	uint32_t flags;
+	int r;
+
+	while (!atomic_load(&world->is_over)) {
+		r = pop(&scene->at[place], &number, &flags);
+		if (r != SHMP_DONE) {
+			SHMT_REQUIRE(r == SHMP_EMPTY);
+			sched_yield();
+			continue;
+		}
+		note(world, number, flags);
+		atomic_fetch_add(&world->popped, 1);
+	}
+}
+
+static pid_t start(struct scene *scene, void (*run)(struct scene *scene, uint32_t place),
+		   uint32_t place)
+{
+	pid_t pid = fork();
+
+	SHMT_REQUIRE(pid >= 0);
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		run(scene, place);
+		_exit(0);
+	}
+	return pid;
+}
+
+static struct scene *scene_open(enum shmp_mpmc_role role)
+{
+	struct scene *scene = calloc(1, sizeof(*scene));
+
+	shmt_mpmc_make(&scene->queue, SLOTS, 48, PLACES);
+	scene->role = role;
+	scene->world = mmap(NULL, sizeof(*scene->world), PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	SHMT_REQUIRE(scene->world != MAP_FAILED);
+	for (uint32_t i = OTHERS; i < PLACES; i++) {
+		bool produces = i < OTHERS + 2;
+
+		shmt_mpmc_attach(&scene->queue, i,
+				 produces ? SHMP_MPMC_PRODUCER : SHMP_MPMC_CONSUMER, &scene->at[i]);
+		scene->others[i - OTHERS] = start(scene, produces ? run_producer : run_consumer, i);
+	}
+	return scene;
+}
+
+/* The stepped operations; each is repeated until it has done something. */
+
+static void nothing(void *context)
+{
+	(void)context;
+}
+
+static void operate_push(void *context)
+{
+	struct scene *scene = context;
+
+	while (shmp_mpmc_push(&scene->at[VICTIM], &scene->own, sizeof(scene->own)) == SHMP_FULL)
+		;
+	atomic_store(&scene->world->is_sent[scene->own], 1);
+}
+
+static void operate_pop(void *context)
+{
+	struct shmp_mpmc_message message;
+	struct scene *scene = context;
+
+	while (shmp_mpmc_peek(&scene->at[VICTIM], 8, &message) == SHMP_EMPTY)
+		;
+	scene->world->witness = *(const uint64_t *)message.data + 1;
+	shmp_mpmc_release(&scene->at[VICTIM]);
+}
+
+/* So many single steps, whatever way they take. False when the operation ended before. */
+static bool step(pid_t pid, int steps)
+{
+	siginfo_t info;
+	int status;
+
+	while (steps-- > 0) {
+		SHMT_REQUIRE(ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL) == 0);
+		SHMT_REQUIRE(waitpid(pid, &status, 0) == pid && WIFSTOPPED(status));
+		SHMT_REQUIRE(ptrace(PTRACE_GETSIGINFO, pid, NULL, &info) == 0);
+		if (info.si_code != TRAP_TRACE)
+			return false;
+	}
+	return true;
+}
+
+/* To where it has said what it is going to claim: all before that is no news to the others. */
+static void step_to_intent(struct scene *scene, pid_t pid, uint32_t place, enum shmp_mpmc_side side)
+{
+	const _Atomic uint64_t *intent = &scene->at[place].self->intent[side];
+
+	while (atomic_load(intent) == 0)
+		SHMT_REQUIRE(step(pid, 1));
+}
+
+/* They get on: each of so many pops is another. */
+static void await_progress(struct scene *scene)
+{
+	uint64_t before = atomic_load(&scene->world->popped);
+
+	while (atomic_load(&scene->world->popped) < before + 4 * SLOTS)
+		sched_yield();
+}
+
+static void bury(struct scene *scene, uint32_t place, int times)
+{
+	shmt_place_vacate(&scene->queue.segment, place, true, times);
+}
+
+static bool die_after(struct scene *scene, int steps)
+{
+	struct world *world = scene->world;
+	struct stepper stepper = { .pid = 0 };
+	bool goes_on;
+
+	shmt_mpmc_attach(&scene->queue, VICTIM, scene->role, &scene->at[VICTIM]);
+	world->witness = 0;
+	if (scene->role == SHMP_MPMC_PRODUCER)
+		scene->own = number_next(world);
+	stepper_start(&stepper, nothing,
+		      scene->role == SHMP_MPMC_PRODUCER ? operate_push : operate_pop, scene);
+	step_to_intent(scene, stepper.pid, VICTIM,
+		       scene->role == SHMP_MPMC_PRODUCER ? SHMP_MPMC_PUSHING : SHMP_MPMC_POPPING);
+	goes_on = step(stepper.pid, steps);
+	stepper_kill(&stepper);
+	if (world->witness != 0)
+		world->had_read[world->witness - 1]++;
+	bury(scene, VICTIM, 1 + steps % 3);
+	await_progress(scene);
+	return goes_on;
+}
+
+static void end(pid_t pid)
+{
+	int status = 0;
+
+	SHMT_REQUIRE(waitpid(pid, &status, 0) == pid);
+	SHMT_REQUIRE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+static void finish(struct scene *scene)
+{
+	struct world *world = scene->world;
+	uint64_t popped;
+
+	atomic_store(&world->no_more, true);
+	end(scene->others[0]);
+	end(scene->others[1]);
+	do {
+		popped = atomic_load(&world->popped);
+		usleep(20000);
+	} while (shmp_mpmc_depth(&scene->queue.map) > 0 || atomic_load(&world->popped) != popped);
+	atomic_store(&world->is_over, true);
+	end(scene->others[2]);
+	end(scene->others[3]);
+}
+
+static void check(struct scene *scene)
+{
+	const struct world *world = scene->world;
+	uint64_t flagged = 0, count = atomic_load(&world->next);
+
+	for (uint64_t i = 0; i < count; i++) {
+		uint8_t got = atomic_load(&world->got[i]);
+
+		ck_assert_uint_le(got, 1);
+		if (atomic_load(&world->is_sent[i]) && got == 0)
+			ck_assert_msg(world->had_read[i] > 0, "message %lu is lost",
+				      (unsigned long)i);
+		if (got == 1 && world->had_read[i] > 0)
+			ck_assert_msg(atomic_load(&world->flagged[i]) == 1,
+				      "message %lu was read before and does not say so",
+				      (unsigned long)i);
+		flagged += atomic_load(&world->flagged[i]);
+	}
+	printf("# %lu messages, %lu of them delivered again\n", (unsigned long)count,
+	       (unsigned long)flagged);
+	shmt_mpmc_free(&scene->queue);
+	free(scene);
+}
+
+static void kill_victims(struct scene *scene)
+{
+	unsigned long deaths = 0, ended = 0;
+
+	for (int steps = 0; steps < STEPS; steps += STRIDE, deaths++)
+		ended += !die_after(scene, steps);
+	printf("# %lu deaths, %lu of them behind the end\n", deaths, ended);
+	finish(scene);
+	check(scene);
+}
+
+TEST(producers_die_while_others_run, .timeout_s = 120)
+{
+	kill_victims(scene_open(SHMP_MPMC_PRODUCER));
+}
+
+TEST(consumers_die_while_others_run, .timeout_s = 120)
+{
+	kill_victims(scene_open(SHMP_MPMC_CONSUMER));
+}
+
+/* Goes until its intent is there and holds it there; its claim comes too late for sure. */
+static void stop_between_intent_and_claim(struct scene *scene, struct stepper *ret_stepper,
+					  stepper_fn operate, enum shmp_mpmc_side side)
+{
+	shmt_mpmc_attach(&scene->queue, STOPPED,
+			 side == SHMP_MPMC_PUSHING ? SHMP_MPMC_PRODUCER : SHMP_MPMC_CONSUMER,
+			 &scene->at[STOPPED]);
+	*ret_stepper = (struct stepper){ .pid = 0 };
+	stepper_start(ret_stepper, nothing, operate, scene);
+	step_to_intent(scene, ret_stepper->pid, STOPPED, side);
+}
+
+static void operate_stopped_push(void *context)
+{
+	struct scene *scene = context;
+	uint64_t number = number_next(scene->world);
+
+	while (shmp_mpmc_push(&scene->at[STOPPED], &number, sizeof(number)) == SHMP_FULL)
+		;
+	atomic_store(&scene->world->is_sent[number], 1);
+}
+
+static void operate_stopped_pop(void *context)
+{
+	struct scene *scene = context;
+	uint64_t number;
+	uint32_t flags;
+
+	while (pop(&scene->at[STOPPED], &number, &flags) != SHMP_DONE)
+		;
+	note(scene->world, number, flags);
+}
+
+/* To the end of its operation, which is a trap. */
+static void go_on(struct stepper *stepper)
+{
+	int status = 0;
+
+	SHMT_REQUIRE(ptrace(PTRACE_CONT, stepper->pid, NULL, NULL) == 0);
+	SHMT_REQUIRE(waitpid(stepper->pid, &status, 0) == stepper->pid && WIFSTOPPED(status));
+	stepper_kill(stepper);
+}
+
+static void kill_victims_beside_a_stopped(enum shmp_mpmc_role role)
+{
+	struct scene *scene = scene_open(role);
+	unsigned long deaths = 0;
+	struct stepper stopped;
+
+	for (int steps = 0; steps < STEPS; steps += 8 * STRIDE) {
+		bool pushes = steps / (8 * STRIDE) % 2;
+
+		stop_between_intent_and_claim(scene, &stopped,
+					      pushes ? operate_stopped_push : operate_stopped_pop,
+					      pushes ? SHMP_MPMC_PUSHING : SHMP_MPMC_POPPING);
+		for (int more = 0; more < 8 * STRIDE; more += STRIDE, deaths++)
+			die_after(scene, steps + more);
+		go_on(&stopped);
+		bury(scene, STOPPED, 1);
+		await_progress(scene);
+	}
+	printf("# %lu deaths beside a stopped one\n", deaths);
+	finish(scene);
+	check(scene);
+}
+
+TEST(producers_die_beside_one_stopped_between_intent_and_claim, .timeout_s = 120)
+{
+	kill_victims_beside_a_stopped(SHMP_MPMC_PRODUCER);
+}
+
+TEST(consumers_die_beside_one_stopped_between_intent_and_claim, .timeout_s = 120)
+{
+	kill_victims_beside_a_stopped(SHMP_MPMC_CONSUMER);
+}
+
+int main(int argc, char **argv)
+{
+	if (!STEPPER_WORKS)
+		return shmt_skip("there is no single-stepping on this processor");
+	return shmt_run(argc, argv);
+}

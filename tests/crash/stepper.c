@@ -1,0 +1,285 @@
+#include "tests/crash/stepper.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/uio.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/support/segment.h"
+
+/* Stops for the tracer, and tells it by something that no step says. */
+static inline __attribute__((always_inline)) void mark(void)
+{
+#if defined(__x86_64__)
+	__asm__ __volatile__("int3" ::: "memory");
+#elif defined(__aarch64__)
+	__asm__ __volatile__("brk #0" ::: "memory");
+#endif
+}
+
+static bool is_mark(pid_t pid)
+{
+	siginfo_t info;
+
+	SHMT_REQUIRE(ptrace(PTRACE_GETSIGINFO, pid, NULL, &info) == 0);
+#if defined(__aarch64__)
+	return info.si_code == TRAP_BRKPT;
+#else
+	return info.si_code == SI_KERNEL;
+#endif
+}
+
+#if defined(__aarch64__)
+#define PC(registers)	((registers)->pc)
+#define TRAP_CODE	UINT64_C(0xd4200000) /* brk #0 */
+#define TRAP_MASK	UINT64_C(0xffffffff)
+#define TRAP_STEPS_OVER 0 /* it stops before itself */
+#else
+#define PC(registers)	((registers)->rip)
+#define TRAP_CODE	UINT64_C(0xcc) /* int3 */
+#define TRAP_MASK	UINT64_C(0xff)
+#define TRAP_STEPS_OVER 1
+#endif
+
+static uintptr_t get_pc(pid_t pid)
+{
+	struct user_regs_struct registers;
+	struct iovec all = { &registers, sizeof(registers) };
+
+	SHMT_REQUIRE(ptrace(PTRACE_GETREGSET, pid, NT_PRSTATUS, &all) == 0);
+	return PC(&registers);
+}
+
+static void set_pc(pid_t pid, uintptr_t to)
+{
+	struct user_regs_struct registers;
+	struct iovec all = { &registers, sizeof(registers) };
+
+	SHMT_REQUIRE(ptrace(PTRACE_GETREGSET, pid, NT_PRSTATUS, &all) == 0);
+	PC(&registers) = to;
+	SHMT_REQUIRE(ptrace(PTRACE_SETREGSET, pid, NT_PRSTATUS, &all) == 0);
+}
+
+/* Behind a mark, so that it can go on. */
+static void skip_mark(pid_t pid)
+{
+	if (!TRAP_STEPS_OVER)
+		set_pc(pid, get_pc(pid) + 4);
+}
+
+/* What a mark does when nobody traces. */
+static void leave(int number)
+{
+	_exit(0);
+}
+
+static void run_child(stepper_fn prepare, stepper_fn operation, void *context)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	signal(SIGTRAP, leave);
+	prepare(context);
+	SHMT_REQUIRE(ptrace(PTRACE_TRACEME, 0, NULL, NULL) == 0);
+	mark();
+	operation(context);
+	mark();
+	abort();
+}
+
+/* The child has stopped, by a step or a mark; all else is a failure. */
+static void expect_trap(int status)
+{
+	if (WIFSTOPPED(status) && WSTOPSIG(status) == SIGTRAP)
+		return;
+	fprintf(stderr, "stepper: the child did something else, status 0x%x\n", (unsigned)status);
+	abort();
+}
+
+static void await_trap(pid_t pid)
+{
+	int status = 0;
+
+	SHMT_REQUIRE(waitpid(pid, &status, 0) == pid);
+	expect_trap(status);
+}
+
+void stepper_start(struct stepper *stepper, stepper_fn prepare, stepper_fn operation, void *context)
+{
+	fflush(NULL);
+	stepper->pid = fork();
+	SHMT_REQUIRE(stepper->pid >= 0);
+	if (stepper->pid == 0)
+		run_child(prepare, operation, context);
+	await_trap(stepper->pid);
+	SHMT_REQUIRE(ptrace(PTRACE_SETOPTIONS, stepper->pid, NULL, PTRACE_O_EXITKILL) == 0);
+	skip_mark(stepper->pid);
+}
+
+/* The state letter of /proc/PID/stat. */
+static char state_of(pid_t pid)
+{
+	char path[64], text[256] = "", *end;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	file = fopen(path, "re");
+	SHMT_REQUIRE(file && fgets(text, sizeof(text), file));
+	fclose(file);
+	end = strrchr(text, ')');
+	SHMT_REQUIRE(end && end[1] == ' ');
+	return end[2];
+}
+
+void stepper_await_sleep(pid_t pid)
+{
+	while (state_of(pid) != 'S')
+		sched_yield();
+}
+
+static bool await_trap_or_sleep(pid_t pid)
+{
+	int status = 0;
+	pid_t r;
+
+	while ((r = waitpid(pid, &status, WNOHANG)) == 0) {
+		if (state_of(pid) == 'S')
+			return false;
+	}
+	SHMT_REQUIRE(r == pid);
+	expect_trap(status);
+	return true;
+}
+
+static enum stepper_result resume(struct stepper *stepper, enum __ptrace_request how)
+{
+	SHMT_REQUIRE(ptrace(how, stepper->pid, NULL, NULL) == 0);
+	if (!stepper->may_sleep)
+		await_trap(stepper->pid);
+	else if (!await_trap_or_sleep(stepper->pid))
+		return STEPPER_ASLEEP;
+	return is_mark(stepper->pid) ? STEPPER_ENDED : STEPPER_STOPPED;
+}
+
+static bool is_new(const struct stepper_path *path, unsigned long point)
+{
+	for (unsigned long before = 0; before < point; before++)
+		if (path->at[before] == path->at[point])
+			return false;
+	return true;
+}
+
+void stepper_measure(struct stepper *stepper, struct stepper_path *ret_path)
+{
+	struct stepper_path path = { .end = STEPPER_STOPPED };
+	unsigned long room = 0;
+
+	while (path.end == STEPPER_STOPPED) {
+		if (path.count == room) {
+			room = room ? 2 * room : 256;
+			path.at = realloc(path.at, room * sizeof(*path.at));
+			path.via = realloc(path.via, room * sizeof(*path.via));
+			SHMT_REQUIRE(path.at && path.via);
+		}
+		path.at[path.count] = get_pc(stepper->pid);
+		path.via[path.count] = is_new(&path, path.count) ? path.count :
+								   path.via[path.count - 1];
+		path.count++;
+		path.end = resume(stepper, PTRACE_SINGLESTEP);
+	}
+	/* the mark is no instruction of the operation, and the sleeping call is not done */
+	path.count--;
+	*ret_path = path;
+}
+
+/* By a breakpoint that is taken away again. False: it came to the end instead. */
+static bool run_to(struct stepper *stepper, uintptr_t at)
+{
+	unsigned long word;
+
+	errno = 0;
+	word = (unsigned long)ptrace(PTRACE_PEEKTEXT, stepper->pid, at, NULL);
+	SHMT_REQUIRE(errno == 0);
+	SHMT_REQUIRE(ptrace(PTRACE_POKETEXT, stepper->pid, at, (word & ~TRAP_MASK) | TRAP_CODE) ==
+		     0);
+	SHMT_REQUIRE(ptrace(PTRACE_CONT, stepper->pid, NULL, NULL) == 0);
+	await_trap(stepper->pid);
+	if (get_pc(stepper->pid) != at + TRAP_STEPS_OVER) {
+		SHMT_REQUIRE(stepper->may_stray);
+		return false;
+	}
+	SHMT_REQUIRE(ptrace(PTRACE_POKETEXT, stepper->pid, at, word) == 0);
+	set_pc(stepper->pid, at);
+	return true;
+}
+
+enum stepper_result stepper_go_to(struct stepper *stepper, const struct stepper_path *path,
+				  unsigned long point)
+{
+	enum stepper_result result = STEPPER_STOPPED;
+	unsigned long at;
+
+	if (point >= path->count) {
+		result = resume(stepper, PTRACE_CONT);
+		SHMT_REQUIRE(result == path->end);
+		return result;
+	}
+	at = path->via[point];
+	if (at > 0 && !run_to(stepper, path->at[at]))
+		return STEPPER_ENDED;
+	for (; at < point && result == STEPPER_STOPPED; at++)
+		result = resume(stepper, PTRACE_SINGLESTEP);
+	if (!stepper->may_stray)
+		SHMT_REQUIRE(result == STEPPER_STOPPED && get_pc(stepper->pid) == path->at[point]);
+	return result;
+}
+
+void stepper_forget(struct stepper_path *path)
+{
+	free(path->at);
+	free(path->via);
+}
+
+static void reap(struct stepper *stepper)
+{
+	int status = 0;
+	pid_t r;
+
+	do
+		r = waitpid(stepper->pid, &status, 0);
+	while (r < 0 && errno == EINTR);
+	SHMT_REQUIRE(r == stepper->pid);
+	if (WIFSTOPPED(status)) /* a stop from before the kill */
+		reap(stepper);
+}
+
+void stepper_kill(struct stepper *stepper)
+{
+	SHMT_REQUIRE(kill(stepper->pid, SIGKILL) == 0);
+	reap(stepper);
+}
+
+void stepper_stop(struct stepper *stepper)
+{
+	int status = 0;
+
+	SHMT_REQUIRE(ptrace(PTRACE_DETACH, stepper->pid, NULL, SIGSTOP) == 0);
+	SHMT_REQUIRE(waitpid(stepper->pid, &status, WUNTRACED) == stepper->pid);
+	SHMT_REQUIRE(WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP);
+}
+
+void stepper_go_on(struct stepper *stepper)
+{
+	int status = 0;
+
+	SHMT_REQUIRE(kill(stepper->pid, SIGCONT) == 0);
+	SHMT_REQUIRE(waitpid(stepper->pid, &status, 0) == stepper->pid);
+	SHMT_REQUIRE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}

@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+"""What the algorithms' models say, as TAP. The variants that are known to be wrong must be found.
+
+usage: models_test.py [--full]		--full: larger bounds, some minutes
+"""
+
+import sys
+import time
+
+from mpmc_consumers import Consumers
+from mpmc_producers import Producers
+
+# A sentence, the model, and whether something must be found.
+SMALL = [
+    (
+        "two producers of two messages, one killed, repair killed",
+        Producers(2, 2, kills=1, repair_kills=1),
+        False,
+    ),
+    ("two producers, one killed, one stopped", Producers(2, 2, kills=1, stops=1), False),
+    (
+        "two producers, one killed: the intent alone does not tell who won",
+        Producers(2, 1, kills=1, variant="intents"),
+        True,
+    ),
+    (
+        "two producers, one killed: what a slot says that has moved on means nothing",
+        Producers(2, 2, kills=1, variant="hasty"),
+        True,
+    ),
+    (
+        "two consumers of two messages, one killed, repair killed",
+        Consumers(2, 2, kills=1, repair_kills=1),
+        False,
+    ),
+    ("two consumers, one killed, one stopped", Consumers(2, 2, kills=1, stops=1), False),
+    (
+        "two consumers, one killed: the intent alone does not tell who took it",
+        Consumers(2, 2, kills=1, variant="intents"),
+        True,
+    ),
+    (
+        "two consumers, one killed: an epoch raised only by the run that changed something is lost",
+        Consumers(2, 2, kills=1, repair_kills=1, variant="epoch"),
+        True,
+    ),
+]
+LARGE = [
+    ("two producers for two laps, two killed", Producers(2, 3, kills=2), False),
+    ("three producers, two killed", Producers(3, 1, kills=2), False),
+    ("three producers, one killed, one stopped", Producers(3, 1, kills=1, stops=1), False),
+    (
+        "three producers, two killed, repair killed",
+        Producers(3, 1, kills=2, repair_kills=1),
+        False,
+    ),
+    (
+        "two consumers for two laps, one killed, repair killed",
+        Consumers(2, 3, kills=1, repair_kills=1),
+        False,
+    ),
+    ("three consumers, one killed, one stopped", Consumers(3, 2, kills=1, stops=1), False),
+]
+
+
+def main(models):
+    failed = 0
+    print(f"1..{len(models)}")
+    for number, (sentence, model, must_find) in enumerate(models, 1):
+        began = time.monotonic()
+        result = model.explore()
+        is_right = bool(result.found) == must_find
+        failed += not is_right
+        print(f"{'ok' if is_right else 'not ok'} {number} - {sentence}")
+        seconds = time.monotonic() - began
+        print(f"# {result.states} states, {result.finals} final, {seconds:.1f} s")
+        for complaint, path in result.found.items():
+            print(f"# found: {complaint}: {' '.join(path)}")
+        sys.stdout.flush()
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(SMALL + LARGE if "--full" in sys.argv[1:] else SMALL))

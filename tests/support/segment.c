@@ -1,0 +1,75 @@
+#include "tests/support/segment.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+void shmt_segment_make(struct shmt_segment *segment, const char *kind, const uint64_t *option)
+{
+	const char *why = NULL;
+	int proc = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	*segment = (struct shmt_segment){ .kind = shmp_kind_find(kind) };
+	SHMT_REQUIRE(proc >= 0 && segment->kind);
+	SHMT_REQUIRE(segment->kind->plan(option, &segment->plan, &why) == 0);
+	SHMT_REQUIRE(shmp_segment_make(&segment->plan, "test", proc, &segment->fds) == 0);
+	SHMT_REQUIRE(shmp_segment_reserve(&segment->fds, &segment->plan) == 0);
+	SHMT_REQUIRE(shmp_segment_seal(&segment->fds) == 0);
+	SHMT_REQUIRE(shmp_segment_map(&segment->plan, segment->kind->mirrored, segment->fds.ctl,
+				      SHMP_ACCESS_WRITE, segment->fds.data, SHMP_ACCESS_WRITE,
+				      &segment->map) == 0);
+	segment->kind->init(&segment->map);
+	close(proc);
+}
+
+void shmt_segment_free(struct shmt_segment *segment)
+{
+	shmp_segment_unmap(&segment->map);
+	shmp_segment_close(&segment->fds);
+}
+
+void shmt_segment_map(const struct shmt_segment *segment, const char *role,
+		      struct shmp_segment *ret_map)
+{
+	const struct shmp_role *as = shmp_kind_role(segment->kind, role);
+	int data = segment->fds.data_readonly;
+
+	SHMT_REQUIRE(as);
+	if (as->data == SHMP_ACCESS_WRITE)
+		data = segment->fds.data;
+	SHMT_REQUIRE(shmp_segment_map(&segment->plan, segment->kind->mirrored, segment->fds.ctl,
+				      as->ctl, data, as->data, ret_map) == 0);
+}
+
+static uint64_t state_word(const struct shmp_endpoint *endpoint)
+{
+	return atomic_load_explicit(&endpoint->state, memory_order_acquire);
+}
+
+void shmt_place_assign(const struct shmt_segment *segment, uint32_t place)
+{
+	struct shmp_endpoint *endpoint = &segment->map.endpoints[place];
+	uint64_t word = state_word(endpoint);
+	const char *why = NULL;
+
+	SHMT_REQUIRE(shmp_endpoint_is_open(shmp_endpoint_state_of(word)));
+	SHMT_REQUIRE(segment->kind->validate(&segment->map, &why) == 0);
+	segment->kind->attach(&segment->map, place);
+	shmp_endpoint_set_state(endpoint, shmp_endpoint_incarnation_of(word) + 1,
+				SHMP_ENDPOINT_ACTIVE);
+}
+
+void shmt_place_vacate(const struct shmt_segment *segment, uint32_t place, bool died, int times)
+{
+	struct shmp_endpoint *endpoint = &segment->map.endpoints[place];
+	uint64_t incarnation = shmp_endpoint_incarnation_of(state_word(endpoint));
+
+	while (times-- > 0) {
+		if (died)
+			shmp_endpoint_set_state(endpoint, incarnation, SHMP_ENDPOINT_DYING);
+		SHMT_REQUIRE(segment->kind->repair(&segment->map, place, died) == 0);
+	}
+	shmp_endpoint_set_state(endpoint, incarnation,
+				died ? SHMP_ENDPOINT_DEAD : SHMP_ENDPOINT_LEFT);
+	segment->kind->wake(&segment->map);
+}

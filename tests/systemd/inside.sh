@@ -1,0 +1,315 @@
+#!/bin/sh
+# Runs as root in the system that boot.sh boots. Each check is a function whose name is the sentence
+# that TAP reports; each builds on the state that the ones before it have left.
+#
+#   usage: inside.sh [CHECK]
+set -eu
+
+service=shmbrokerd.service
+client=/run/shmbroker/shmbroker.sock
+control=/run/shmbroker/control.sock
+slow=${SHMT_SLOW:-1}
+
+checks="
+	service_sleeps_until_the_first_connection
+	service_is_ready_when_it_says_so
+	get_info_is_answered_on_both_sockets
+	units_are_well_formed
+	exposure_is_at_most_one
+	anybody_can_stream_through_a_queue
+	nobody_else_can_read_that_queue
+	control_socket_is_closed_to_anybody
+	control_socket_is_open_to_the_group
+	journal_holds_structured_lines
+	restart_is_answered_on_the_same_sockets
+	restart_of_a_socket_leaves_the_service_alone
+	killed_service_comes_back
+	frozen_service_is_restarted_by_the_watchdog
+	stop_is_clean
+	start_brings_the_sockets_along
+	enabling_the_service_enables_its_sockets
+	user_instance_serves_its_user
+	nothing_has_failed
+"
+
+# ---- helpers -------------------------------------------------------------------------------------
+
+# `! command` would not end a check under -e.
+fails() {
+	if "$@"; then return 1; fi
+}
+
+# Repeats a command until it succeeds, for as long as anything here may take.
+eventually() {
+	tries=$((100 * slow))
+	until "$@"; do
+		tries=$((tries - 1))
+		[ $tries -gt 0 ] || return 1
+		sleep 0.1
+	done
+}
+
+# What systemctl knows of a unit of the system.
+property() {
+	systemctl show --value --property="$1" "${2:-$service}"
+}
+
+# Runs a command as a user, with that user's groups and no privileges.
+as() {
+	user=$1
+	shift
+	setpriv --reuid="$user" --regid="$user" --init-groups --inh-caps=-all \
+		env HOME="/home/$user" XDG_RUNTIME_DIR="/run/user/$(id -u "$user")" "$@"
+}
+
+# call USER SOCKET METHOD: one Varlink call.
+call() {
+	printf '{"method":"%s"}\0' "$3" | as "$1" timeout $((10 * slow)) socat -t 5 - "UNIX-CONNECT:$2"
+}
+
+# answers SOCKET [USER]
+answers() {
+	call "${2:-root}" "$1" org.varlink.service.GetInfo | grep -q '"org.shmbroker'
+}
+
+is_active() {
+	[ "$(property ActiveState)" = active ]
+}
+
+# The service runs, in another process than PID.
+runs_anew() {
+	is_active && [ "$(property MainPID)" != "$1" ]
+}
+
+sockets() {
+	stat -c '%n %i %a %U %G' $client $control
+}
+
+# ---- checks --------------------------------------------------------------------------------------
+
+service_sleeps_until_the_first_connection() {
+	[ "$(property ActiveState shmbrokerd.socket)" = active ]
+	[ "$(property ActiveState shmbrokerd-control.socket)" = active ]
+	[ "$(property ActiveState)" = inactive ]
+	answers $client
+	is_active
+}
+
+service_is_ready_when_it_says_so() {
+	[ "$(property Type)" = notify ]
+	[ "$(property SubState)" = running ]
+	[ "$(property User)" = shmbroker ]
+	# As much as asked for, or as the container may give.
+	[ "$(property LimitNOFILE)" = 524288 ]
+	awk '/^Max open files/ { exit !($4 == $5 && $4 > 4096) }' "/proc/$(property MainPID)/limits"
+}
+
+get_info_is_answered_on_both_sockets() {
+	answers $client
+	answers $control
+}
+
+units_are_well_formed() {
+	for manager in --system --user; do
+		HOME=/root XDG_RUNTIME_DIR=/run systemd-analyze $manager verify --man=no $service \
+			shmbrokerd.socket shmbrokerd-control.socket >/check/verdict 2>&1 ||
+			cat /check/verdict
+		fails grep . /check/verdict
+	done
+}
+
+# threshold: in tenths; above it the status is not 0.
+exposure_is_at_most_one() {
+	systemd-analyze security --no-pager --threshold=10 $service >/check/security
+	grep Overall /check/security >&3
+}
+
+# streams USER [OPTION]: what the user's one process sends, the other receives.
+streams() {
+	user=$1
+	shift
+	seq 1 20000 >/check/sent
+	as "$user" timeout $((20 * slow)) shmbrokerctl "$@" pub --create check/stream \
+		</check/sent &
+	as "$user" timeout $((20 * slow)) shmbrokerctl "$@" sub --create --count=20000 \
+		check/stream >/check/received
+	wait $!
+	cmp /check/sent /check/received
+}
+
+anybody_can_stream_through_a_queue() {
+	streams alice
+}
+
+nobody_else_can_read_that_queue() {
+	as alice shmbrokerctl create check/private spsc
+	fails as olga timeout $((10 * slow)) shmbrokerctl sub --timeout=1 check/private
+	as olga shmbrokerctl ls | grep check/private
+}
+
+control_socket_is_closed_to_anybody() {
+	fails as alice socat -u OPEN:/dev/null UNIX-CONNECT:$control 2>/check/refused
+	grep 'Permission denied' /check/refused
+}
+
+control_socket_is_open_to_the_group() {
+	call olga $control org.shmbroker.control.Status | grep '"uptime_ns"'
+}
+
+journal_holds_structured_lines() {
+	# From the start of the line: the priority in front of it is what the journal took off.
+	journalctl --unit=$service --output=cat | grep '^event=started .*pid='
+}
+
+restart_is_answered_on_the_same_sockets() {
+	before=$(sockets)
+	pid=$(property MainPID)
+	systemctl restart $service
+	runs_anew "$pid"
+	[ "$(sockets)" = "$before" ]
+	answers $client
+	answers $control
+}
+
+# systemd refuses to open a socket that its running service has; it must not end either of them.
+restart_of_a_socket_leaves_the_service_alone() {
+	before=$(sockets)
+	pid=$(property MainPID)
+	fails systemctl restart shmbrokerd.socket
+	[ "$(property MainPID)" = "$pid" ]
+	answers $client
+
+	systemctl restart $service
+	[ "$(property ActiveState shmbrokerd.socket)" = active ]
+	answers $client
+	[ "$(sockets | cut -d ' ' -f 1,3-)" = "$(echo "$before" | cut -d ' ' -f 1,3-)" ]
+}
+
+killed_service_comes_back() {
+	before=$(sockets)
+	pid=$(property MainPID)
+	restarts=$(property NRestarts)
+	kill -KILL "$pid"
+	# It waits for the next broker, and is not refused.
+	answers $client
+	eventually runs_anew "$pid"
+	[ "$(property NRestarts)" -eq $((restarts + 1)) ]
+	[ "$(sockets)" = "$before" ]
+	answers $control
+}
+
+# Shows first that a living one is left alone: it must have fed the watchdog since it was ready.
+frozen_service_is_restarted_by_the_watchdog() {
+	[ "$(property WatchdogUSec)" = 30s ]
+	mkdir -p /run/systemd/system/$service.d
+	printf '[Service]\nWatchdogSec=%ss\n' "$slow" >/run/systemd/system/$service.d/watchdog.conf
+	systemctl daemon-reload
+	systemctl restart $service
+	pid=$(property MainPID)
+	eventually has_fed_the_watchdog 3
+	[ "$(property MainPID)" = "$pid" ]
+
+	kill -STOP "$pid"
+	eventually runs_anew "$pid"
+	answers $client
+
+	rm -r /run/systemd/system/$service.d
+	systemctl daemon-reload
+	systemctl restart $service
+}
+
+# Microseconds since it was ready, when it last fed the watchdog: more than SECONDS?
+has_fed_the_watchdog() {
+	fed=$(property WatchdogTimestampMonotonic)
+	ready=$(property ActiveEnterTimestampMonotonic)
+	[ $((fed - ready)) -gt $(($1 * slow * 1000000)) ]
+}
+
+stop_is_clean() {
+	systemctl stop shmbrokerd.socket shmbrokerd-control.socket $service
+	[ "$(property ActiveState)" = inactive ]
+	[ "$(property Result)" = success ]
+	[ "$(property ExecMainStatus)" = 0 ]
+	fails grep -l "^Uid:.*	$(id -u shmbroker)	" /proc/[0-9]*/status
+}
+
+start_brings_the_sockets_along() {
+	systemctl start $service
+	[ "$(property ActiveState shmbrokerd.socket)" = active ]
+	[ "$(property ActiveState shmbrokerd-control.socket)" = active ]
+	answers $client
+	answers $control
+}
+
+enabling_the_service_enables_its_sockets() {
+	systemctl --quiet disable $service shmbrokerd.socket shmbrokerd-control.socket
+	fails systemctl is-enabled shmbrokerd.socket
+	systemctl --quiet enable $service
+	systemctl is-enabled $service
+	systemctl is-enabled shmbrokerd.socket
+	systemctl is-enabled shmbrokerd-control.socket
+}
+
+nothing_has_failed() {
+	[ -z "$(systemctl list-units --failed --plain --no-legend | tee /dev/stderr)" ]
+}
+
+# ---- the user's own ------------------------------------------------------------------------------
+
+# Without PAM, which a minimal system lacks, user@.service cannot start: start what it would.
+start_user_manager() {
+	install -d -m 0755 /run/user
+	install -d -m 0700 -o "$1" -g "$1" "/run/user/$(id -u "$1")"
+	systemd-run --quiet --unit="manager-of-$1" -p Type=notify -p User="$1" -p Delegate=yes \
+		-E XDG_RUNTIME_DIR="/run/user/$(id -u "$1")" /lib/systemd/systemd --user
+}
+
+user_instance_serves_its_user() {
+	start_user_manager alice
+	folder=/run/user/$(id -u alice)/shmbroker
+	[ "$(as alice systemctl --user is-active shmbrokerd.socket)" = active ]
+	[ "$(as alice systemctl --user is-active $service || true)" = inactive ]
+	answers "$folder/shmbroker.sock" alice
+	[ "$(as alice systemctl --user is-active $service)" = active ]
+	[ "$(stat -c '%a %U' "$folder")" = "700 alice" ]
+	streams alice --user
+	as alice systemctl --user restart $service
+	as alice systemctl --user stop $service
+	[ "$(as alice systemctl --user show --value --property=Result $service)" = success ]
+	[ "$(as alice systemctl --user list-units --failed --plain --no-legend)" = "" ]
+	systemctl stop manager-of-alice.service
+}
+
+# --------------------------------------------------------------------------------------------------
+
+if [ $# = 1 ]; then
+	set -x
+	"$1"
+	exit
+fi
+
+# What the journal got since the last time.
+new_journal_lines() {
+	journalctl --quiet --no-pager --output=short-monotonic --cursor-file=/check/cursor
+}
+
+exec 3>/check/notes # what a check wants to be read when it passes
+# shellcheck disable=SC2086 # a list of words
+set -- $checks
+echo "1..$#"
+number=0
+for check; do
+	number=$((number + 1))
+	new_journal_lines >/dev/null
+	# In a shell of its own, because -e does not work inside a condition.
+	if sh -e "$0" "$check" >/check/output 2>&1; then
+		echo "ok $number - $check"
+	else
+		echo "not ok $number - $check"
+		sed 's/^/# /' /check/output
+		new_journal_lines | tail -n 40 | sed 's/^/# /'
+	fi
+	sed 's/^/# /' /check/notes
+	: >/check/notes
+done
+touch /check/finished

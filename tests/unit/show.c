@@ -1,0 +1,165 @@
+/*
+ * What shmbrokerctl makes of numbers and of strangers' words.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/support/runner.h"
+#include "tools/show.h"
+#include "tools/table.h"
+#include "tools/text.h"
+#include "tools/units.h"
+
+static void assert_bytes(uint64_t bytes, const char *expected)
+{
+	char text[UNITS_BYTES];
+
+	ck_assert_str_eq(units_bytes(bytes, text), expected);
+}
+
+static void assert_duration(uint64_t ns, const char *expected)
+{
+	char text[UNITS_BYTES];
+
+	ck_assert_str_eq(units_duration(ns, text), expected);
+}
+
+TEST(bytes_are_shown_in_binary_units)
+{
+	assert_bytes(0, "0 B");
+	assert_bytes(1023, "1023 B");
+	assert_bytes(1024, "1 KiB");
+	assert_bytes(1536, "1.5 KiB");
+	assert_bytes(64u << 20, "64 MiB");
+	assert_bytes(UINT64_MAX, "16 EiB");
+}
+
+TEST(figures_are_not_rounded)
+{
+	cJSON *figures = cJSON_Parse("{\"capacity_bytes\":65536,\"message_bytes_max\":65520,"
+				     "\"depth_messages\":2048}");
+	char *text = show_figures(figures);
+
+	ck_assert_str_eq(text, "capacity_bytes 64 KiB, message_bytes_max 65520 B, "
+			       "depth_messages 2048");
+	free(text);
+	cJSON_Delete(figures);
+}
+
+TEST(limits_are_shown_without_losing_a_digit)
+{
+	char text[UNITS_BYTES];
+
+	ck_assert_str_eq(units_bytes_exact(0, text), "0 B");
+	ck_assert_str_eq(units_bytes_exact(65520, text), "65520 B");
+	ck_assert_str_eq(units_bytes_exact(65536, text), "64 KiB");
+	ck_assert_str_eq(units_bytes_exact(1025 * 1024, text), "1025 KiB");
+	ck_assert_str_eq(units_bytes_exact(1u << 30, text), "1 GiB");
+}
+
+TEST(durations_are_shown_with_two_units_at_most)
+{
+	assert_duration(0, "0 ns");
+	assert_duration(999, "999 ns");
+	assert_duration(1500, "1.5 us");
+	assert_duration(12300000000, "12 s");
+	assert_duration(60000000000, "1 m 0 s");
+	assert_duration(3725000000000, "1 h 2 m");
+	assert_duration(UINT64_MAX, "213503 d 23 h");
+}
+
+TEST(sizes_are_read_with_suffixes)
+{
+	static const struct {
+		const char *text;
+		uint64_t value;
+	} good[] = {
+		{ "0", 0 },
+		{ "4096", 4096 },
+		{ "4096B", 4096 },
+		{ "64K", 65536 },
+		{ "1m", 1u << 20 },
+		{ "2GiB", 2u << 30 },
+		{ "15E", 15ull << 60 },
+		{ "18446744073709551615", UINT64_MAX },
+	};
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
+		uint64_t value = 1;
+
+		ck_assert_msg(units_parse(good[i].text, &value) == 0, "%s", good[i].text);
+		ck_assert_uint_eq(value, good[i].value);
+	}
+}
+
+TEST(what_is_no_size_is_refused)
+{
+	static const char *const bad[] = { "", "-1", " 1", "+1", "K", "1 K", "1X", "1Kx", "1.5K" };
+	uint64_t value = 7;
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		ck_assert_msg(units_parse(bad[i], &value) == -EINVAL, "%s", bad[i]);
+	ck_assert_int_eq(units_parse("18446744073709551616", &value), -ERANGE);
+	ck_assert_int_eq(units_parse("16E", &value), -ERANGE);
+	ck_assert_uint_eq(value, 7);
+}
+
+TEST(seconds_may_have_fractions)
+{
+	int64_t ns = 0;
+
+	ck_assert_int_eq(units_parse_seconds("0.25", &ns), 0);
+	ck_assert_int_eq(ns, 250000000);
+	ck_assert_int_eq(units_parse_seconds("-1", &ns), -EINVAL);
+	ck_assert_int_eq(units_parse_seconds("nan", &ns), -EINVAL);
+	ck_assert_int_eq(units_parse_seconds("1s", &ns), -EINVAL);
+	ck_assert_int_eq(units_parse_seconds("1e20", &ns), -ERANGE);
+}
+
+TEST(control_characters_reach_no_terminal)
+{
+	char text[] = "a\033[2Jb\x7f\tc\xc2\x9b\xc3\xa9\n";
+
+	ck_assert_str_eq(text_clean(text), "a?[2Jb??c??\xc3\xa9?");
+}
+
+TEST(columns_are_aligned_by_characters)
+{
+	static const char *const headers[] = { "NAME", ">SIZE", "LAST" };
+	struct table *table = table_new(headers, 3);
+	char *text = NULL;
+	size_t bytes;
+	FILE *file = open_memstream(&text, &bytes);
+
+	table_add(table, "\xc3\xa9t\xc3\xa9");
+	table_add(table, "%d", 7);
+	table_add(table, "x\033");
+	table_add(table, "longer");
+	table_add(table, "%d", 123456);
+	table_add(table, "y");
+	table_print(table, file);
+	fclose(file);
+	ck_assert_str_eq(text, "NAME      SIZE  LAST\n"
+			       "\xc3\xa9t\xc3\xa9          7  x?\n"
+			       "longer  123456  y\n");
+	free(text);
+	table_free(table);
+}
+
+TEST(empty_table_prints_nothing)
+{
+	static const char *const headers[] = { "NAME" };
+	struct table *table = table_new(headers, 1);
+	char *text = NULL;
+	size_t bytes;
+	FILE *file = open_memstream(&text, &bytes);
+
+	table_print(table, file);
+	fclose(file);
+	ck_assert_str_eq(text, "");
+	free(text);
+	table_free(table);
+}
+
+SHMT_MAIN

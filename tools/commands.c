@@ -1,0 +1,50 @@
+#include "tools/commands.h"
+
+#include <stdint.h>
+#include <string.h>
+
+const struct command commands[] = {
+	{ "create", "NAME [KIND] [OPTION=VALUE]...", 1, SIZE_MAX, "reuse", "make a segment",
+	  "KIND is spsc unless said otherwise; `shmbrokerctl kinds` lists kinds and their options. "
+	  "Values may end in K, M or G. mode=OCTAL sets the rights as in chmod (0600). What was "
+	  "rounded up is shown.",
+	  run_create },
+	{ "describe", "NAME", 1, 1, "", "everything about one segment, its endpoints included", "",
+	  run_describe },
+	{ "help", "[COMMAND]", 0, 1, "", "explain a command, or all of them", "", run_help },
+	{ "kinds", "", 0, 0, "", "kinds of segments that the broker knows, with their options", "",
+	  run_kinds },
+	{ "ls", "[PREFIX]", 0, 1, "", "segments whose names begin with PREFIX", "", run_ls },
+	{ "monitor", "", 0, 0, "", "show what happens as it happens",
+	  "Ends with the broker (exit code 3) or by signal.", run_monitor },
+	{ "ping", "", 0, 0, "", "ask the broker whether it is there", "", run_ping },
+	{ "pub", "NAME", 1, 1, "block create follow timeout", "send stdin, a message for each line",
+	  "The newline is not sent; an empty line is an empty message. A line longer than the "
+	  "queue's limit ends it, named by its number, with nothing of it sent. While the queue is "
+	  "full pub waits; a receiver that died or left is reported then, unless --follow waits "
+	  "for the next one.",
+	  run_pub },
+	{ "rm", "NAME", 1, 1, "", "remove a name; whoever has it open keeps the memory", "",
+	  run_rm },
+	{ "sessions", "", 0, 0, "", "processes connected to the broker", "", run_sessions },
+	{ "status", "", 0, 0, "", "the broker itself: where, how long, how much", "", run_status },
+	{ "sub", "NAME", 1, 1, "count create follow raw timeout",
+	  "print what is sent, a line for each message",
+	  "A message is taken out of the queue after it is written to stdout: what was being "
+	  "written when sub was killed comes again to the next one. Ends when the queue is empty "
+	  "and its sender left (exit code 0) or died (4), unless --follow waits for the next "
+	  "sender. With --json a message is {\"bytes\":, \"text\":} or, where it is no UTF-8, "
+	  "{\"bytes\":, \"base64\":}, with \"redelivered\":true if an earlier receiver died with it.",
+	  run_sub },
+	{ "version", "", 0, 0, "", "versions of this tool and of the broker", "", run_version },
+};
+const size_t command_count = sizeof(commands) / sizeof(*commands);
+
+const struct command *command_find(const char *name)
+{
+	for (size_t i = 0; i < command_count; i++) {
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	}
+	return NULL;
+}

@@ -1,0 +1,46 @@
+/*
+ * Commands: the one table that main, help and the manual page go by.
+ */
+#ifndef SHMBROKERCTL_COMMANDS_H
+#define SHMBROKERCTL_COMMANDS_H
+
+#include <stddef.h>
+
+#include "tools/options.h"
+
+struct command {
+	const char *name;
+	const char *arguments; /* as shown, "" = none */
+	size_t arguments_min;
+	size_t arguments_max;
+	const char *options;			   /* its own, names separated by blanks */
+	const char *line;			   /* what it does, in one line */
+	const char *help;			   /* what else there is to know, "" = nothing */
+	int (*run)(const struct options *options); /* returns the exit code */
+};
+
+extern const struct command commands[];
+extern const size_t command_count;
+
+const struct command *command_find(const char *name);
+
+/* broker.c */
+int run_ping(const struct options *options);
+int run_sessions(const struct options *options);
+int run_status(const struct options *options);
+int run_version(const struct options *options);
+/* help.c */
+int run_help(const struct options *options);
+/* monitor.c */
+int run_monitor(const struct options *options);
+/* pub.c, sub.c */
+int run_pub(const struct options *options);
+int run_sub(const struct options *options);
+/* segments.c */
+int run_create(const struct options *options);
+int run_describe(const struct options *options);
+int run_kinds(const struct options *options);
+int run_ls(const struct options *options);
+int run_rm(const struct options *options);
+
+#endif

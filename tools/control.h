@@ -1,0 +1,49 @@
+/*
+ * Control: one connection to the broker, asked one thing at a time.
+ *
+ * Every function reports its own faults and returns an exit code (report.h).
+ */
+#ifndef SHMBROKERCTL_CONTROL_H
+#define SHMBROKERCTL_CONTROL_H
+
+#include "protocol/varlink.h"
+#include "tools/options.h"
+
+#define CONTROL_PATH_BYTES 108 /* of a socket's path, NUL included */
+
+enum control_socket {
+	CONTROL_SOCKET_CONTROL, /* status, events, administration */
+	CONTROL_SOCKET_CLIENT,	/* what any client may do */
+};
+
+struct control {
+	struct shmp_wire wire;
+	char path[CONTROL_PATH_BYTES];
+	int pid;       /* of the broker, 0 = out of sight */
+	bool is_guest; /* said hello, so that it must take its leave */
+};
+
+#define CONTROL_NULL ((struct control){ .wire = SHMP_WIRE_NULL })
+
+/* Tries the addresses in order; says hello as a client. On failure nothing is left open. */
+int control_open(const struct options *options, enum control_socket which,
+		 struct control *ret_control);
+/* The control socket, without a word when there is none: for what is merely nice to know. */
+int control_open_quietly(const struct options *options, struct control *ret_control);
+/* Takes its leave first, so that the broker sees one who left and not one who died. */
+void control_close(struct control *control);
+
+/* Calls and waits for the answer; takes @parameters, which may be NULL. */
+int control_call(struct control *control, const char *method, cJSON *parameters,
+		 struct shmp_varlink_reply *ret_reply);
+/* Opens, calls, closes. */
+int control_ask(const struct options *options, enum control_socket which, const char *method,
+		cJSON *parameters, struct shmp_varlink_reply *ret_reply);
+/* A call for a stream: each answer is read by control_next, which waits for ever. */
+int control_call_more(struct control *control, const char *method);
+int control_next(struct control *control, struct shmp_varlink_reply *ret_reply);
+
+/* The path that --user, --system or --address names for clients; NULL = none of them given. */
+const char *control_client_path(const struct options *options, char room[CONTROL_PATH_BYTES]);
+
+#endif

@@ -1,0 +1,151 @@
+/*
+ * Commands create and kinds: what can be made, and making it.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/commands.h"
+#include "tools/control.h"
+#include "tools/report.h"
+#include "tools/show.h"
+#include "tools/text.h"
+#include "tools/units.h"
+
+#define CLIENT "org.shmbroker."
+
+static int add_mode(cJSON *parameters, const char *text)
+{
+	char *end;
+	unsigned long mode = strtoul(text, &end, 8);
+
+	if (!isdigit((unsigned char)*text) || *end != '\0' || mode > 0777)
+		return report(EXIT_USAGE, "Usage", "mode=%s: not an octal number up to 777", text);
+	return shmp_json_add_u64(parameters, "mode", mode) < 0 ? EXIT_REFUSED : 0;
+}
+
+/* One OPTION=VALUE of the command line. */
+static int add_option(cJSON *parameters, cJSON *kind_options, const char *word)
+{
+	const char *equals = strchr(word, '=');
+	char *name;
+	uint64_t value;
+	int r;
+
+	if (!equals || equals == word)
+		return report(EXIT_USAGE, "Usage", "'%s' is not OPTION=VALUE", word);
+	if (strncmp(word, "mode=", 5) == 0)
+		return add_mode(parameters, equals + 1);
+	r = units_parse(equals + 1, &value);
+	if (r < 0)
+		return report(EXIT_USAGE, "Usage", "%s: %s", word,
+			      r == -ERANGE ? "too large" : "the value is not a number");
+	name = must_print("%.*s", (int)(equals - word), word);
+	r = shmp_json_add_u64(kind_options, name, value);
+	free(name);
+	return r < 0 ? EXIT_REFUSED : 0;
+}
+
+/* NAME [KIND] [OPTION=VALUE]... as parameters of Create; on failure nothing is left. */
+static int read_creation(const struct options *options, cJSON **ret_parameters)
+{
+	cJSON *parameters = must(cJSON_CreateObject());
+	cJSON *kind_options = must(cJSON_AddObjectToObject(parameters, "options"));
+	const char *kind = "spsc";
+	size_t i = 1;
+	int code = 0;
+
+	must(cJSON_AddStringToObject(parameters, "name", options->arguments[0]));
+	if (options->argument_count > 1 && !strchr(options->arguments[1], '='))
+		kind = options->arguments[i++];
+	must(cJSON_AddStringToObject(parameters, "kind", kind));
+	if (options->reuse)
+		must(cJSON_AddTrueToObject(parameters, "reuse"));
+	for (; code == 0 && i < options->argument_count; i++)
+		code = add_option(parameters, kind_options, options->arguments[i]);
+	if (code)
+		cJSON_Delete(parameters);
+	else
+		*ret_parameters = parameters;
+	return code;
+}
+
+static int print_creation(const struct options *options, cJSON *reply)
+{
+	char *figures;
+
+	if (options->json)
+		return report_json(reply);
+	figures = show_figures(cJSON_GetObjectItemCaseSensitive(reply, "options"));
+	printf("%s %s%s%s\n",
+	       show_bool(reply, "created") ? "created" : "already there:", options->arguments[0],
+	       *figures ? ": " : "", figures);
+	free(figures);
+	return report_flush();
+}
+
+int run_create(const struct options *options)
+{
+	struct shmp_varlink_reply reply;
+	cJSON *parameters;
+	int code = read_creation(options, &parameters);
+
+	if (code == 0)
+		code = control_ask(options, CONTROL_SOCKET_CLIENT, CLIENT "Create", parameters,
+				   &reply);
+	if (code)
+		return code;
+	code = print_creation(options, reply.parameters);
+	shmp_varlink_reply_deinit(&reply);
+	return code;
+}
+
+static void add_kind(struct table *table, const cJSON *kind)
+{
+	const cJSON *all = cJSON_GetObjectItemCaseSensitive(kind, "options");
+	const cJSON *option;
+
+	cJSON_ArrayForEach(option, all)
+	{
+		table_add(table, "%s", show_string(kind, "name"));
+		show_string_cell(table, option, "name");
+		show_number_cell(table, option, "default");
+		show_number_cell(table, option, "min");
+		show_number_cell(table, option, "max");
+		show_string_cell(table, option, "help");
+	}
+}
+
+static int print_kinds(const cJSON *reply, bool as_json)
+{
+	static const char *const headers[] = { "KIND", "OPTION", ">DEFAULT",
+					       ">MIN", ">MAX",	 "MEANING" };
+	struct table *table = table_new(headers, sizeof(headers) / sizeof(*headers));
+	cJSON *kind;
+	int code = 0;
+
+	cJSON_ArrayForEach(kind, cJSON_GetObjectItemCaseSensitive(reply, "kinds"))
+	{
+		if (!as_json)
+			add_kind(table, kind);
+		else if (code == 0)
+			code = report_json(kind);
+	}
+	table_print(table, stdout);
+	table_free(table);
+	return code ? code : report_flush();
+}
+
+int run_kinds(const struct options *options)
+{
+	struct shmp_varlink_reply reply;
+	int code = control_ask(options, CONTROL_SOCKET_CLIENT, CLIENT "Kinds", NULL, &reply);
+
+	if (code)
+		return code;
+	code = print_kinds(reply.parameters, options->json);
+	shmp_varlink_reply_deinit(&reply);
+	return code;
+}

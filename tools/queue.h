@@ -1,0 +1,34 @@
+/*
+ * Queue: what pub and sub have in common. Faults are reported here; what is returned is the exit
+ * code.
+ */
+#ifndef SHMBROKERCTL_QUEUE_H
+#define SHMBROKERCTL_QUEUE_H
+
+#include <stdint.h>
+
+#include "shmclient/shmclient.h"
+#include "tools/options.h"
+
+struct queue {
+	const struct options *options;
+	const char *name;
+	enum shmc_spsc_role role;
+	struct shmc_client *client;
+	struct shmc_spsc *spsc;
+	uint64_t message_bytes_max;
+	uint64_t messages; /* moved by this run */
+	uint64_t bytes;
+};
+
+/* Connects, makes the queue if --create says so, opens it. On failure nothing is left open. */
+int queue_open(const struct options *options, enum shmc_spsc_role role, struct queue *ret_queue);
+void queue_close(struct queue *queue);
+
+/* The other side is gone: waits for its successor with --follow, otherwise says what happened. */
+int queue_peer_gone(struct queue *queue, enum shmc_result result);
+/* Nothing moved for --timeout. */
+int queue_timed_out(const struct queue *queue);
+int queue_report(const struct queue *queue, const char *what, enum shmc_result result);
+
+#endif

@@ -1,0 +1,132 @@
+#include "tools/show.h"
+
+#include <inttypes.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "protocol/varlink.h"
+#include "tools/text.h"
+#include "tools/units.h"
+
+uint64_t show_u64(const cJSON *object, const char *key)
+{
+	uint64_t value = 0;
+
+	shmp_json_u64(object, key, UINT64_MAX, &value);
+	return value;
+}
+
+const char *show_string(const cJSON *object, const char *key)
+{
+	const char *value = "";
+
+	shmp_json_string(object, key, &value);
+	return value;
+}
+
+bool show_bool(const cJSON *object, const char *key)
+{
+	bool value = false;
+
+	shmp_json_bool(object, key, &value);
+	return value;
+}
+
+static bool is_there(const cJSON *object, const char *key)
+{
+	return cJSON_IsNumber(cJSON_GetObjectItemCaseSensitive(object, key));
+}
+
+void show_number_cell(struct table *table, const cJSON *object, const char *key)
+{
+	if (is_there(object, key))
+		table_add(table, "%" PRIu64, show_u64(object, key));
+	else
+		table_add(table, "-");
+}
+
+void show_string_cell(struct table *table, const cJSON *object, const char *key)
+{
+	const char *value = show_string(object, key);
+
+	table_add(table, "%s", *value ? value : "-");
+}
+
+void show_bytes_cell(struct table *table, const cJSON *object, const char *key)
+{
+	char text[UNITS_BYTES];
+
+	if (is_there(object, key))
+		table_add(table, "%s", units_bytes(show_u64(object, key), text));
+	else
+		table_add(table, "-");
+}
+
+/* 0: nobody, or out of the broker's sight. */
+void show_pid_cell(struct table *table, const cJSON *object, const char *key)
+{
+	uint64_t pid = show_u64(object, key);
+
+	if (pid > 0)
+		table_add(table, "%" PRIu64, pid);
+	else
+		table_add(table, "-");
+}
+
+void show_user_cell(struct table *table, const cJSON *object, const char *key)
+{
+	const struct passwd *user = is_there(object, key) ? getpwuid((uid_t)show_u64(object, key)) :
+							    NULL;
+
+	if (user)
+		table_add(table, "%s", user->pw_name);
+	else
+		show_number_cell(table, object, key);
+}
+
+void show_age_cell(struct table *table, const cJSON *object, const char *key)
+{
+	uint64_t since = show_u64(object, key);
+	struct timespec now;
+	char text[UNITS_BYTES];
+	uint64_t now_ns;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	now_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	if (since > 0 && since <= now_ns)
+		table_add(table, "%s", units_duration(now_ns - since, text));
+	else
+		table_add(table, "-");
+}
+
+static bool is_bytes(const char *name)
+{
+	size_t length = strlen(name);
+
+	return length >= 5 && (strcmp(name + length - 5, "bytes") == 0 || strstr(name, "_bytes_"));
+}
+
+/* Limits that one compares and types again: no digit may be lost. */
+char *show_figures(const cJSON *object)
+{
+	char *all = must_print("%s", "");
+	const cJSON *figure;
+
+	cJSON_ArrayForEach(figure, object)
+	{
+		uint64_t value = show_u64(object, figure->string);
+		char bytes[UNITS_BYTES];
+		char number[UNITS_BYTES];
+		char *more;
+
+		snprintf(number, sizeof(number), "%" PRIu64, value);
+		more = must_print("%s%s%s %s", all, *all ? ", " : "", figure->string,
+				  is_bytes(figure->string) ? units_bytes_exact(value, bytes) :
+							     number);
+		free(all);
+		all = more;
+	}
+	return all;
+}

@@ -1,0 +1,165 @@
+/*
+ * Command sub: messages, to stdout.
+ *
+ * A batch is shown, written, flushed and only then released: what stdout did not take is still in
+ * the queue.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "protocol/varlink.h"
+#include "tools/commands.h"
+#include "tools/queue.h"
+#include "tools/report.h"
+#include "tools/stop.h"
+#include "tools/text.h"
+
+#define BATCH_MAX 256
+
+/* To be freed. */
+static char *base64(const unsigned char *data, size_t size)
+{
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	char *text = must(malloc((size + 2) / 3 * 4 + 1));
+	char *to = text;
+
+	for (size_t i = 0; i < size; i += 3) {
+		uint32_t three = (uint32_t)data[i] << 16;
+
+		three |= i + 1 < size ? (uint32_t)data[i + 1] << 8 : 0;
+		three |= i + 2 < size ? data[i + 2] : 0;
+		*to++ = digits[three >> 18];
+		*to++ = digits[three >> 12 & 63];
+		*to++ = i + 1 < size ? digits[three >> 6 & 63] : '=';
+		*to++ = i + 2 < size ? digits[three & 63] : '=';
+	}
+	*to = '\0';
+	return text;
+}
+
+/* From a copy: its sender could change it between check and use. */
+static int print_object(const struct shmc_message *message)
+{
+	cJSON *object = must(cJSON_CreateObject());
+	char *copy = must(malloc(message->size + 1));
+	char *digits;
+
+	memcpy(copy, message->data, message->size);
+	copy[message->size] = '\0';
+	must(cJSON_AddNumberToObject(object, "bytes", (double)message->size));
+	if (shmp_json_is_text(copy, message->size)) {
+		must(cJSON_AddStringToObject(object, "text", copy));
+	} else {
+		digits = base64((unsigned char *)copy, message->size);
+		must(cJSON_AddStringToObject(object, "base64", digits));
+		free(digits);
+	}
+	if (message->flags & SHMC_REDELIVERED)
+		must(cJSON_AddTrueToObject(object, "redelivered"));
+	free(copy);
+	return report_json_take(object);
+}
+
+static int print_message(const struct options *options, const struct shmc_message *message)
+{
+	if (options->json)
+		return print_object(message);
+	fwrite(message->data, 1, message->size, stdout);
+	if (!options->raw)
+		putchar('\n');
+	return ferror(stdout) ? report_flush() : 0;
+}
+
+static int print_batch(struct queue *queue, const struct shmc_message *messages, uint64_t count)
+{
+	uint64_t bytes = 0;
+	int code = 0;
+
+	for (uint64_t i = 0; i < count && code == 0; i++) {
+		code = print_message(queue->options, &messages[i]);
+		bytes += messages[i].size;
+	}
+	if (code == 0)
+		code = report_flush();
+	if (code)
+		return code;
+	shmc_spsc_release(queue->spsc, count);
+	queue->messages += count;
+	queue->bytes += bytes;
+	return 0;
+}
+
+static int wait_for_more(struct queue *queue, int fd)
+{
+	int r = stop_or_readable(fd, queue->options->timeout_ns);
+
+	if (r == -EINTR)
+		return stop_code();
+	if (r == -ETIMEDOUT)
+		return queue_timed_out(queue);
+	return 0;
+}
+
+static uint64_t wanted(const struct queue *queue)
+{
+	uint64_t left = queue->options->count - queue->messages;
+
+	return queue->options->count > 0 && left < BATCH_MAX ? left : BATCH_MAX;
+}
+
+/* *ret_is_over: the sender left in good order and everything is read. */
+static int receive(struct queue *queue, int fd, bool *ret_is_over)
+{
+	struct shmc_message messages[BATCH_MAX];
+	uint64_t count;
+	enum shmc_result result = shmc_spsc_peek_batch(queue->spsc, messages, wanted(queue),
+						       SHMC_TRY, &count);
+
+	switch (result) {
+	case SHMC_OK:
+		return print_batch(queue, messages, count);
+	case SHMC_EMPTY:
+		return wait_for_more(queue, fd);
+	case SHMC_PEER_DEAD:
+	case SHMC_CLOSED:
+		*ret_is_over = !queue->options->follow;
+		return queue_peer_gone(queue, result);
+	default:
+		return queue_report(queue, "receiving from", result);
+	}
+}
+
+static int sub(struct queue *queue, int fd)
+{
+	bool is_over = false;
+	int code = 0;
+
+	while (code == 0 && !is_over && wanted(queue) > 0) {
+		code = receive(queue, fd, &is_over);
+		if (stop_code())
+			code = stop_code(); /* also where it made a write fail */
+	}
+	return code;
+}
+
+int run_sub(const struct options *options)
+{
+	struct queue queue;
+	struct shmc_error error;
+	int code;
+	int fd;
+
+	stop_catch();
+	code = queue_open(options, SHMC_SPSC_CONSUMER, &queue);
+	if (code)
+		return code;
+	if (shmc_spsc_fd(queue.spsc, &fd, &error) == SHMC_OK)
+		code = sub(&queue, fd);
+	else
+		code = report(EXIT_REFUSED, shmc_result_name(error.result), "%s", error.text);
+	queue_close(&queue);
+	return code;
+}
