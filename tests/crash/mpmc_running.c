@@ -1,8 +1,11 @@
 /*
- * A victim dies after every instruction of a push and of a pop, from its intent on, while two producers and two consumers
- * run without a pause, and the same with one more process that stands still between its intent and
- * its claim. Every published message comes to one of the living, or the dead one had read it; what
- * comes although he had read it says so; and nobody is held up.
+ * A victim dies after every instruction of a push and of a pop, from its intent on, while two
+ * producers and two consumers run, and the same with one more process that stands still between its
+ * intent and its claim. Every published message comes to one of the living, or the dead one had
+ * read it; what comes although he had read it says so; and nobody is held up.
+ *
+ * A step costs thousands of instructions, so the others keep pace with the steps: at full speed a
+ * victim that goes step by step would hardly ever find the queue as it was an instruction before.
  */
 #include "protocol/mpmc.h"
 
@@ -28,6 +31,7 @@ enum {
 	OTHERS = 2, /* 2 and 3 push, 4 and 5 pop */
 	PLACES = 6,
 	NUMBERS = 1 << 23,
+	PACE = 32,			     /* steps between two operations of another, at most */
 	STEPS = STEPPER_SAMPLES ? 900 : 160, /* more than either takes behind its intent */
 	STRIDE = STEPPER_SAMPLES ? 29 : 1,
 };
@@ -36,6 +40,8 @@ enum {
 struct world {
 	_Atomic bool no_more; /* producers end */
 	_Atomic bool is_over; /* consumers end */
+	_Atomic bool is_stepping;
+	_Atomic uint64_t steps;
 	_Atomic uint64_t next;
 	_Atomic uint64_t popped;
 	_Atomic uint8_t is_sent[NUMBERS];
@@ -78,13 +84,24 @@ static uint64_t number_next(struct world *world)
 	return number;
 }
 
+/* Lets some steps of the victim pass, another number each time. */
+static void keep_pace(const struct world *world, unsigned int *seed)
+{
+	uint64_t until = atomic_load(&world->steps) + rand_r(seed) % PACE;
+
+	while (atomic_load(&world->is_stepping) && atomic_load(&world->steps) < until)
+		sched_yield();
+}
+
 static void run_producer(struct scene *scene, uint32_t place)
 {
 	struct world *world = scene->world;
+	unsigned int seed = place;
 
 	while (!atomic_load(&world->no_more)) {
 		uint64_t number = number_next(world);
 
+		keep_pace(world, &seed);
 		while (shmp_mpmc_push(&scene->at[place], &number, sizeof(number)) == SHMP_FULL)
 			sched_yield();
 		atomic_store(&world->is_sent[number], 1);
@@ -101,11 +118,13 @@ static void note(struct world *world, uint64_t number, uint32_t flags)
 static void run_consumer(struct scene *scene, uint32_t place)
 {
 	struct world *world = scene->world;
+	unsigned int seed = place;
 	uint64_t number;
 	uint32_t flags;
 	int r;
 
 	while (!atomic_load(&world->is_over)) {
+		keep_pace(world, &seed);
 		r = pop(&scene->at[place], &number, &flags);
 		if (r != SHMP_DONE) {
 			SHMT_REQUIRE(r == SHMP_EMPTY);
@@ -178,12 +197,13 @@ static void operate_pop(void *context)
 }
 
 /* So many single steps, whatever way they take. False when the operation ended before. */
-static bool step(pid_t pid, int steps)
+static bool step(struct scene *scene, pid_t pid, int steps)
 {
 	siginfo_t info;
 	int status;
 
 	while (steps-- > 0) {
+		atomic_fetch_add(&scene->world->steps, 1);
 		SHMT_REQUIRE(ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL) == 0);
 		SHMT_REQUIRE(waitpid(pid, &status, 0) == pid && WIFSTOPPED(status));
 		SHMT_REQUIRE(ptrace(PTRACE_GETSIGINFO, pid, NULL, &info) == 0);
@@ -199,7 +219,7 @@ static void step_to_intent(struct scene *scene, pid_t pid, uint32_t place, enum 
 	const _Atomic uint64_t *intent = &scene->at[place].self->intent[side];
 
 	while (atomic_load(intent) == 0)
-		SHMT_REQUIRE(step(pid, 1));
+		SHMT_REQUIRE(step(scene, pid, 1));
 }
 
 /* They get on: each of so many pops is another. */
@@ -224,14 +244,16 @@ static bool die_after(struct scene *scene, int steps)
 
 	shmt_mpmc_attach(&scene->queue, VICTIM, scene->role, &scene->at[VICTIM]);
 	world->witness = 0;
+	atomic_store(&world->is_stepping, true);
 	if (scene->role == SHMP_MPMC_PRODUCER)
 		scene->own = number_next(world);
 	stepper_start(&stepper, nothing,
 		      scene->role == SHMP_MPMC_PRODUCER ? operate_push : operate_pop, scene);
 	step_to_intent(scene, stepper.pid, VICTIM,
 		       scene->role == SHMP_MPMC_PRODUCER ? SHMP_MPMC_PUSHING : SHMP_MPMC_POPPING);
-	goes_on = step(stepper.pid, steps);
+	goes_on = step(scene, stepper.pid, steps);
 	stepper_kill(&stepper);
+	atomic_store(&world->is_stepping, false);
 	if (world->witness != 0)
 		world->had_read[world->witness - 1]++;
 	bury(scene, VICTIM, 1 + steps % 3);
@@ -317,8 +339,10 @@ static void stop_between_intent_and_claim(struct scene *scene, struct stepper *r
 			 side == SHMP_MPMC_PUSHING ? SHMP_MPMC_PRODUCER : SHMP_MPMC_CONSUMER,
 			 &scene->at[STOPPED]);
 	*ret_stepper = (struct stepper){ .pid = 0 };
+	atomic_store(&scene->world->is_stepping, true);
 	stepper_start(ret_stepper, nothing, operate, scene);
 	step_to_intent(scene, ret_stepper->pid, STOPPED, side);
+	atomic_store(&scene->world->is_stepping, false);
 }
 
 static void operate_stopped_push(void *context)
