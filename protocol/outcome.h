@@ -15,6 +15,9 @@ enum shmp_outcome {
 	SHMP_PEER_DEAD =
 		4, /* and drained (or full): nothing will ever change that but a successor */
 	SHMP_PEER_LEFT = 5,
+	SHMP_HELD = 16,		 /* the lock is another's */
+	SHMP_OWNER_DIED = 17,	 /* done; who held it before died over it */
+	SHMP_UNRECOVERABLE = 18, /* and its successor did not mend what he left */
 };
 
 #endif

@@ -81,21 +81,26 @@ static void fence_if_required(const struct shmp_waiter *waiter)
 			memory_order_seq_cst); /* [W] fence; pairs with shmp_waiter_prepare */
 }
 
-/* Rings a bell that is due. True when @endpoint sleeps instead, and not by an old key. */
-static bool sleeps(const struct shmp_endpoint *endpoint, uint32_t index,
-		   const struct shmp_waiter_memory *own, struct shmp_waiter_memory *memory,
-		   shmp_ring_fn ring, void *ringer)
+/* Not by a key that was told of already. */
+static bool sleeps(const struct shmp_endpoint *endpoint, const struct shmp_waiter_memory *own)
 {
-	uint32_t key;
+	/* relaxed: ordered by the bit; an older key means that its owner will look again anyway */
+	uint32_t key = atomic_load_explicit(&endpoint->park_key, memory_order_relaxed);
 
+	return !woken_already(own, key);
+}
+
+/* Rings a bell that is due. True when @endpoint sleeps instead. */
+static bool sleeps_or_is_rung(const struct shmp_endpoint *endpoint, uint32_t index,
+			      const struct shmp_waiter_memory *own,
+			      struct shmp_waiter_memory *memory, shmp_ring_fn ring, void *ringer)
+{
 	/* relaxed: ordered by the bit */
 	if (atomic_load_explicit(&endpoint->doorbell, memory_order_relaxed) != 0) {
 		ring_once(endpoint, index, memory, ring, ringer);
 		return false;
 	}
-	/* relaxed: ordered by the bit; an older key means that its owner will look again anyway */
-	key = atomic_load_explicit(&endpoint->park_key, memory_order_relaxed);
-	return !woken_already(own, key);
+	return sleeps(endpoint, own);
 }
 
 static uint64_t attention_of(const struct shmp_waiter *waiter, uint32_t word)
@@ -116,7 +121,7 @@ void shmp_waiter_notify(struct shmp_waiter *waiter, const struct shmp_endpoint *
 {
 	fence_if_required(waiter);
 	if ((attention_of(waiter, endpoint / 64) & bit_of(endpoint)) != 0 &&
-	    sleeps(&endpoints[endpoint], endpoint, memory, memory, ring, ringer))
+	    sleeps_or_is_rung(&endpoints[endpoint], endpoint, memory, memory, ring, ringer))
 		wake(waiter, memory);
 }
 
@@ -131,8 +136,26 @@ void shmp_waiter_notify_all(struct shmp_waiter *waiter, const struct shmp_endpoi
 		for (uint64_t bits = attention_of(waiter, word); bits != 0; bits &= bits - 1) {
 			uint32_t i = word * 64 + (uint32_t)__builtin_ctzll(bits);
 
-			if (i < count && sleeps(&endpoints[i], i, own, &memories[i], ring, ringer))
+			if (i < count &&
+			    sleeps_or_is_rung(&endpoints[i], i, own, &memories[i], ring, ringer))
 				has_sleeper = true;
+		}
+	}
+	if (has_sleeper)
+		wake(waiter, own);
+}
+
+void shmp_waiter_notify_sleepers(struct shmp_waiter *waiter, const struct shmp_endpoint *endpoints,
+				 uint32_t count, struct shmp_waiter_memory *own)
+{
+	bool has_sleeper = false;
+
+	fence_if_required(waiter);
+	for (uint32_t word = 0; word < SHMP_WAITER_WORDS; word++) {
+		for (uint64_t bits = attention_of(waiter, word); bits != 0; bits &= bits - 1) {
+			uint32_t i = word * 64 + (uint32_t)__builtin_ctzll(bits);
+
+			has_sleeper |= i < count && sleeps(&endpoints[i], own);
 		}
 	}
 	if (has_sleeper)

@@ -130,6 +130,11 @@ SHMP_COLD void shmp_waiter_notify_all(struct shmp_waiter *waiter,
 				      struct shmp_waiter_memory *memories, shmp_ring_fn ring,
 				      void *ringer);
 
+/* The same where nobody has a doorbell: wakes those of @count endpoints who sleep here. */
+SHMP_COLD void shmp_waiter_notify_sleepers(struct shmp_waiter *waiter,
+					   const struct shmp_endpoint *endpoints, uint32_t count,
+					   struct shmp_waiter_memory *own);
+
 /* Broker: bump and wake all sleepers, whoever they are. */
 void shmp_waiter_wake_all(struct shmp_waiter *waiter);
 
