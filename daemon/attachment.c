@@ -90,6 +90,26 @@ static void tell(const char *kind, const struct attachment *attachment)
 				    .endpoint = attachment->place });
 }
 
+/*
+ * Who maps a futex, if only to read it, can requeue those who sleep on it. Who may write the
+ * segment could do worse anyway.
+ */
+static int beware_of(const struct client *client, struct segment *segment)
+{
+	struct shmp_segment map;
+	int r;
+
+	if (!segment->kind->require_pieces ||
+	    policy_may_write(&client->credentials, &segment->ownership))
+		return 0;
+	r = segment_map(segment, SHMP_ACCESS_WRITE, false, &map);
+	if (r < 0)
+		return r;
+	segment->kind->require_pieces(&map);
+	shmp_segment_unmap(&map);
+	return 0;
+}
+
 int attachment_open(struct client *client, struct segment *segment, const struct shmp_role *role,
 		    uint32_t place, struct attachment **ret_attachment)
 {
@@ -103,8 +123,9 @@ int attachment_open(struct client *client, struct segment *segment, const struct
 	attachment->role = role;
 	attachment->place = place;
 	r = prepare(attachment);
-	if (r == 0 && !role->observes) {
-		r = place_assign(segment, place, attachment);
+	if (r == 0) {
+		r = role->observes ? beware_of(client, segment) :
+				     place_assign(segment, place, attachment);
 		if (r < 0)
 			delist(attachment);
 	}

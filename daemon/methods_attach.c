@@ -12,13 +12,33 @@
 #include "daemon/place.h"
 #include "daemon/segment.h"
 
+/* @kind may be NULL: any. */
 static bool check_kind(struct call *call, const struct segment *segment, const char *kind)
 {
-	if (strcmp(segment->kind->name, kind) == 0)
+	if (!kind || strcmp(segment->kind->name, kind) == 0)
 		return true;
 	call_fault(call, SHMP_FAULT_MISMATCH,
 		   &(struct about){ .name = segment->name, .parameter = "kind" },
 		   "%s is of kind %s, not %.64s", segment->name, segment->kind->name, kind);
+	return false;
+}
+
+/* A caller that says nothing compares for itself. */
+static bool check_version(struct call *call, const struct segment *segment)
+{
+	const struct shmp_kind *kind = segment->kind;
+	uint64_t version = kind->version;
+
+	if (!call_u64_optional(call, "kind_version", UINT32_MAX, &version))
+		return false;
+	if (version == kind->version)
+		return true;
+	call_fault(call, SHMP_FAULT_MISMATCH,
+		   &(struct about){ .name = segment->name, .parameter = "kind_version" },
+		   "%s is laid out as version %" PRIu32
+		   " of kind %s, this client understands version %" PRIu64
+		   ": update whichever is older, the client or the broker",
+		   segment->name, kind->version, kind->name, version);
 	return false;
 }
 
@@ -158,6 +178,7 @@ static void answer(struct call *call, const struct attachment *attachment)
 	int fds[2];
 
 	shmp_json_add_u64(reply, "id", attachment->id);
+	cJSON_AddStringToObject(reply, "kind", segment->kind->name);
 	shmp_json_add_u64(reply, "generation", segment->generation);
 	shmp_json_add_i64(reply, "endpoint", observes ? -1 : (int64_t)attachment->place);
 	shmp_json_add_u64(reply, "incarnation",
@@ -172,18 +193,18 @@ static void answer(struct call *call, const struct attachment *attachment)
 
 void method_attach(struct call *call)
 {
-	const char *name, *kind, *role_name;
+	const char *name, *kind = NULL, *role_name;
 	const struct shmp_role *role;
 	struct attachment *attachment;
 	struct segment *segment;
 	uint32_t place = 0;
 	int r;
 
-	if (!method_name(call, &name) || !call_string(call, "kind", &kind) ||
+	if (!method_name(call, &name) || !call_string_optional(call, "kind", &kind) ||
 	    !call_string(call, "role", &role_name) || !check_identity(call))
 		return;
 	segment = method_segment(call, name);
-	if (!segment || !check_kind(call, segment, kind))
+	if (!segment || !check_kind(call, segment, kind) || !check_version(call, segment))
 		return;
 	role = find_role(call, segment, role_name);
 	if (!role || !check_rights(call, segment, role) || !find_place(call, segment, role, &place))

@@ -328,7 +328,7 @@ static void ring(struct call *call)
 static const struct method methods[] = {
 	{ "Hello", "name membarrier start_time resume", hello },
 	{ "Create", "name kind options mode reuse", method_create },
-	{ "Attach", "name kind role", method_attach },
+	{ "Attach", "name kind role kind_version", method_attach },
 	{ "Detach", "id endpoint incarnation", method_detach },
 	{ "Unlink", "name", method_unlink },
 	{ "Kinds", "", kinds },

@@ -34,7 +34,14 @@ static enum shmc_result attachment_read_endpoint(const struct shmp_role *role,
 {
 	uint32_t count = role->count ? role->count : attachment->plan.endpoint_count - role->first;
 	uint64_t endpoint;
+	int64_t none;
 
+	if (role->observes) {
+		attachment->endpoint = SHMC__NO_ENDPOINT;
+		return shmp_json_i64(parameters, "endpoint", -1, -1, &none) == 0 ?
+			       SHMC_OK :
+			       attachment_bad(error, "endpoint");
+	}
 	if (!attachment_number(parameters, "endpoint", SHMP_ENDPOINTS_MAX, &endpoint))
 		return attachment_bad(error, "endpoint");
 	if (endpoint < role->first || endpoint - role->first >= count)

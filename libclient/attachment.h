@@ -14,6 +14,8 @@
 #include "protocol/segment.h"
 #include "shmclient/result.h"
 
+#define SHMC__NO_ENDPOINT UINT32_MAX /* an observer's */
+
 struct shmc__attachment {
 	uint64_t id;
 	uint64_t generation;

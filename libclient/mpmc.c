@@ -64,6 +64,8 @@ static enum shmc_result mpmc_attach(struct shmc_mpmc *queue, const char *name,
 	enum shmp_mpmc_role role = queue->role == SHMC_MPMC_PRODUCER ? SHMP_MPMC_PRODUCER :
 								       SHMP_MPMC_CONSUMER;
 
+	if (queue->role == SHMC_MPMC_OBSERVER)
+		return SHMC_OK;
 	if (shmp_mpmc_attach(&queue->object.mapping->segment, queue->object.endpoint, role,
 			     &queue->moves) == 0)
 		return SHMC_OK;
@@ -79,12 +81,14 @@ enum shmc_result shmc_mpmc_open(struct shmc_client *client, const char *name,
 	static const char *const names[] = {
 		[SHMC_MPMC_PRODUCER] = "producer",
 		[SHMC_MPMC_CONSUMER] = "consumer",
+		[SHMC_MPMC_OBSERVER] = "observer",
 	};
 	struct shmc_mpmc *queue;
 	enum shmc_result result;
 
-	if (role != SHMC_MPMC_PRODUCER && role != SHMC_MPMC_CONSUMER)
-		return shmc__error(error, SHMC_INVALID, "role: neither producer nor consumer");
+	if (role != SHMC_MPMC_PRODUCER && role != SHMC_MPMC_CONSUMER && role != SHMC_MPMC_OBSERVER)
+		return shmc__error(error, SHMC_INVALID,
+				   "role: neither producer nor consumer nor observer");
 	queue = calloc(1, sizeof(*queue));
 	if (!queue)
 		return shmc__error_from_errno(error, "open the queue", ENOMEM);
@@ -454,6 +458,12 @@ enum shmc_result shmc_mpmc_fd(struct shmc_mpmc *queue, int *ret_fd, struct shmc_
 	return result;
 }
 
+enum shmc_result shmc_mpmc_look(const struct shmc_mpmc *queue, struct shmc_look *look,
+				shmc_item_fn fn, void *context)
+{
+	return shmc__object_look(&queue->object, look, fn, context);
+}
+
 enum shmc_result shmc_mpmc_options_of(const struct shmc_mpmc *queue,
 				      struct shmc_mpmc_options *ret_options)
 {
@@ -485,10 +495,12 @@ enum shmc_result shmc_mpmc_statistics(const struct shmc_mpmc *queue,
 {
 	struct shmp_mpmc_counts producers, consumers;
 	const struct shmp_segment *segment;
+	const struct shmp_mpmc_control *control;
 
 	if (shmc__object_is_forked(&queue->object))
 		return SHMC_FORKED;
 	segment = &queue->object.mapping->segment;
+	control = segment->control;
 	/* The consumers first: nothing is taken before it is sent. */
 	shmp_mpmc_count_role(segment, SHMP_MPMC_CONSUMER, &consumers);
 	shmp_mpmc_count_role(segment, SHMP_MPMC_PRODUCER, &producers);
@@ -497,8 +509,7 @@ enum shmc_result shmc_mpmc_statistics(const struct shmc_mpmc *queue,
 		.consumers = mpmc_statistics(&consumers),
 		.depth = shmp_mpmc_depth(segment),
 		/* relaxed: a statistic */
-		.tombstones = atomic_load_explicit(&queue->moves.control->tombs,
-						   memory_order_relaxed),
+		.tombstones = atomic_load_explicit(&control->tombs, memory_order_relaxed),
 	};
 	return SHMC_OK;
 }

@@ -43,12 +43,12 @@ enum shmc_result shmc__object_create(struct shmc_client *client, const char *nam
 	return result;
 }
 
-static cJSON *object_place(uint64_t id, uint64_t endpoint, uint64_t incarnation)
+static cJSON *object_place(uint64_t id, int64_t endpoint, uint64_t incarnation)
 {
 	cJSON *parameters = cJSON_CreateObject();
 
 	shmp_json_add_u64(parameters, "id", id);
-	shmp_json_add_u64(parameters, "endpoint", endpoint);
+	shmp_json_add_i64(parameters, "endpoint", endpoint);
 	shmp_json_add_u64(parameters, "incarnation", incarnation);
 	return parameters;
 }
@@ -56,11 +56,12 @@ static cJSON *object_place(uint64_t id, uint64_t endpoint, uint64_t incarnation)
 /* What the broker gave is given back: nobody is going to use it. */
 static void object_give_back(struct shmc_client *client, const cJSON *parameters)
 {
-	uint64_t id, endpoint, incarnation;
+	uint64_t id, incarnation;
+	int64_t endpoint;
 	cJSON *place;
 
 	if (shmp_json_u64(parameters, "id", UINT64_MAX, &id) != 0 ||
-	    shmp_json_u64(parameters, "endpoint", UINT64_MAX, &endpoint) != 0 ||
+	    shmp_json_i64(parameters, "endpoint", -1, INT64_MAX, &endpoint) != 0 ||
 	    shmp_json_u64(parameters, "incarnation", UINT64_MAX, &incarnation) != 0)
 		return;
 	place = object_place(id, endpoint, incarnation);
@@ -88,7 +89,10 @@ static enum shmc_result object_call_attach(struct shmc_client *client, const cha
 		return shmc__error_from_errno(error, "take the segment's descriptors", EMFILE);
 	parameters = cJSON_CreateObject();
 	cJSON_AddStringToObject(parameters, "name", name);
-	cJSON_AddStringToObject(parameters, "kind", kind->name);
+	if (kind) {
+		cJSON_AddStringToObject(parameters, "kind", kind->name);
+		shmp_json_add_u64(parameters, "kind_version", kind->version);
+	}
 	cJSON_AddStringToObject(parameters, "role", role_name);
 	result = shmc__client_call(client, "Attach", parameters, 0, object_attached_late, ret_reply,
 				   error);
@@ -117,14 +121,36 @@ static void object_unlink(struct shmc__object *object)
 		object->next->previous = object->previous;
 }
 
-static enum shmc_result object_take(struct shmc__object *object, const struct shmp_role *role,
+/* Which kind it is, where any will do. */
+static enum shmc_result object_learn_kind(struct shmc__object *object,
+					  const struct shmc__reply *reply, struct shmc_error *error)
+{
+	const char *name = "";
+
+	if (object->kind)
+		return SHMC_OK;
+	shmp_json_string(reply->varlink.parameters, "kind", &name);
+	object->kind = shmp_kind_find(name);
+	if (object->kind)
+		return SHMC_OK;
+	return shmc__error(error, SHMC_MISMATCH,
+			   "the segment is of kind \"%s\", which this library does not know: "
+			   "update it",
+			   name);
+}
+
+static enum shmc_result object_take(struct shmc__object *object, const char *role_name,
 				    const struct shmc__reply *reply, struct shmc_error *error)
 {
+	enum shmc_result result = object_learn_kind(object, reply, error);
 	struct shmc__attachment attachment;
-	enum shmc_result result = shmc__attachment_read(object->kind, role, reply, &attachment,
-							error);
+	const struct shmp_role *role;
 	int r;
 
+	if (result != SHMC_OK)
+		return result;
+	role = shmp_kind_role(object->kind, role_name);
+	result = shmc__attachment_read(object->kind, role, reply, &attachment, error);
 	if (result != SHMC_OK)
 		return result;
 	r = shmc__mapping_ref(object->alive, object->kind, role, &attachment, &object->mapping);
@@ -146,7 +172,6 @@ enum shmc_result shmc__object_open(struct shmc__object *object, struct shmc_clie
 				   const char *name, const struct shmp_kind *kind,
 				   const char *role_name, struct shmc_error *error)
 {
-	const struct shmp_role *role = shmp_kind_role(kind, role_name);
 	struct shmc__reply reply;
 	enum shmc_result result = object_check_name(name, error);
 
@@ -157,7 +182,7 @@ enum shmc_result shmc__object_open(struct shmc__object *object, struct shmc_clie
 	*object = (struct shmc__object){ .alive = client->alive, .client = client, .kind = kind };
 	result = object_call_attach(client, name, kind, role_name, &reply, error);
 	if (result == SHMC_OK) {
-		result = object_take(object, role, &reply, error);
+		result = object_take(object, role_name, &reply, error);
 		if (result != SHMC_OK)
 			object_give_back(client, reply.varlink.parameters);
 		shmc__reply_deinit(&reply);
@@ -171,7 +196,9 @@ enum shmc_result shmc__object_open(struct shmc__object *object, struct shmc_clie
 /* An endpoint of an earlier session is nobody's already. */
 static void object_detach(struct shmc__object *object)
 {
-	cJSON *place = object_place(object->id, object->endpoint, object->incarnation);
+	cJSON *place = object_place(object->id,
+				    shmc__object_observes(object) ? -1 : (int64_t)object->endpoint,
+				    object->incarnation);
 	struct shmc__reply reply;
 
 	if (shmc__client_call(object->client, "Detach", place, object->session, NULL, &reply,
@@ -223,4 +250,53 @@ void shmc__object_statistics(const struct shmc__object *object, uint32_t endpoin
 	ret_statistics->refused = atomic_load_explicit(&place->refused, memory_order_relaxed);
 	/* relaxed: as above */
 	ret_statistics->waits = atomic_load_explicit(&place->waits, memory_order_relaxed);
+}
+
+/* Looking: the kind's pieces as the caller of the library gets them. */
+
+struct object_show {
+	shmc_item_fn fn;
+	void *context;
+};
+
+static int object_show(void *context, const struct shmp_item *item)
+{
+	const struct object_show *show = context;
+	const struct shmc_item given = {
+		.what = item->what,
+		.name = item->name,
+		.state = item->state,
+		.text = item->text,
+		.position = item->position,
+		.number = item->number,
+		.endpoint = item->endpoint,
+		.flags = item->flags,
+		.size = item->size,
+		.data = item->payload,
+		.data_bytes = item->payload_bytes,
+	};
+
+	return show->fn(show->context, &given) != 0;
+}
+
+enum shmc_result shmc__object_look(const struct shmc__object *object, struct shmc_look *look,
+				   shmc_item_fn fn, void *context)
+{
+	struct object_show show = { .fn = fn, .context = context };
+	struct shmp_look inner = {
+		.from = look->from,
+		.max = look->max != 0 ? look->max : UINT64_MAX,
+		.gone = (look->flags & SHMC_LOOK_GONE) != 0,
+		.room = look->buffer,
+		.room_bytes = look->buffer ? look->buffer_bytes : 0,
+		.missed = look->missed,
+	};
+	int r;
+
+	if (shmc__object_is_forked(object))
+		return SHMC_FORKED;
+	r = object->kind->look(&object->mapping->segment, &inner, object_show, &show);
+	look->from = inner.from;
+	look->missed = inner.missed;
+	return r < 0 ? SHMC_CORRUPT : SHMC_OK;
 }

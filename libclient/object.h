@@ -15,6 +15,7 @@
 #include "libclient/mapping.h"
 #include "libclient/process.h"
 #include "protocol/kinds.h"
+#include "shmclient/observer.h"
 
 struct shmc__object {
 	const uint32_t *alive;
@@ -25,7 +26,7 @@ struct shmc__object {
 	uint64_t id;
 	uint64_t session; /* of the client, in which id and endpoint mean something */
 	uint64_t incarnation;
-	uint32_t endpoint;
+	uint32_t endpoint; /* SHMC__NO_ENDPOINT: an observer's, which makes no move */
 	/* doorbells: the own one, and a ringing end for each endpoint */
 	struct shmc__bell bell;
 	struct shmc__ringer *ringers;
@@ -41,7 +42,10 @@ enum shmc_result shmc__object_create(struct shmc_client *client, const char *nam
 				     const struct shmp_kind *kind, const uint64_t *option,
 				     uint32_t mode, bool reuse, struct shmc_error *error);
 
-/* Attaches and maps. On failure nothing stays behind. */
+/*
+ * Attaches and maps. On failure nothing stays behind. @kind NULL: whatever kind it is, if this
+ * library knows it.
+ */
 enum shmc_result shmc__object_open(struct shmc__object *object, struct shmc_client *client,
 				   const char *name, const struct shmp_kind *kind,
 				   const char *role_name, struct shmc_error *error);
@@ -61,6 +65,15 @@ static inline struct shmp_endpoint *shmc__object_self(struct shmc__object *objec
 
 /* The public view of a place's state. */
 enum shmc_peer shmc__object_peer(const struct shmc__object *object, uint32_t endpoint);
+static inline bool shmc__object_observes(const struct shmc__object *object)
+{
+	return object->endpoint == SHMC__NO_ENDPOINT;
+}
+
+/* The kind's look, as shmc_observer_look() says. */
+enum shmc_result shmc__object_look(const struct shmc__object *object, struct shmc_look *look,
+				   shmc_item_fn fn, void *context);
+
 void shmc__object_statistics(const struct shmc__object *object, uint32_t endpoint,
 			     struct shmc_statistics *ret_statistics);
 

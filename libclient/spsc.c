@@ -73,11 +73,11 @@ static enum shmc_result spsc_attach(struct shmc_spsc *queue, const char *name,
 				    struct shmc_error *error)
 {
 	const struct shmp_segment *segment = &queue->object.mapping->segment;
-	int r;
+	int r = 0;
 
 	if (queue->role == SHMC_SPSC_PRODUCER)
 		r = shmp_spsc_attach_producer(segment, &queue->producer);
-	else
+	else if (queue->role == SHMC_SPSC_CONSUMER)
 		r = shmp_spsc_attach_consumer(segment, &queue->consumer);
 	if (r == 0)
 		return SHMC_OK;
@@ -93,12 +93,14 @@ enum shmc_result shmc_spsc_open(struct shmc_client *client, const char *name,
 	static const char *const names[] = {
 		[SHMC_SPSC_PRODUCER] = "producer",
 		[SHMC_SPSC_CONSUMER] = "consumer",
+		[SHMC_SPSC_OBSERVER] = "observer",
 	};
 	struct shmc_spsc *queue;
 	enum shmc_result result;
 
-	if (role != SHMC_SPSC_PRODUCER && role != SHMC_SPSC_CONSUMER)
-		return shmc__error(error, SHMC_INVALID, "role: neither producer nor consumer");
+	if (role != SHMC_SPSC_PRODUCER && role != SHMC_SPSC_CONSUMER && role != SHMC_SPSC_OBSERVER)
+		return shmc__error(error, SHMC_INVALID,
+				   "role: neither producer nor consumer nor observer");
 	queue = calloc(1, sizeof(*queue));
 	if (!queue)
 		return shmc__error_from_errno(error, "open the queue", ENOMEM);
@@ -507,7 +509,7 @@ static uint32_t spsc_peer_endpoint(const struct shmc_spsc *queue)
 
 enum shmc_peer shmc_spsc_peer(const struct shmc_spsc *queue)
 {
-	if (shmc__object_is_forked(&queue->object))
+	if (shmc__object_is_forked(&queue->object) || queue->role == SHMC_SPSC_OBSERVER)
 		return SHMC_PEER_NONE;
 	return shmc__object_peer(&queue->object, spsc_peer_endpoint(queue));
 }
@@ -531,6 +533,8 @@ enum shmc_result shmc_spsc_wait_peer(struct shmc_spsc *queue, int64_t timeout_ns
 
 	if (shmc__object_is_forked(&queue->object))
 		return SHMC_FORKED;
+	if (queue->role == SHMC_SPSC_OBSERVER)
+		return SHMC_INVALID;
 	if (spsc_move_meet(queue) == SHMP_DONE)
 		return SHMC_OK;
 	if (timeout_ns == 0)
@@ -544,6 +548,12 @@ enum shmc_result shmc_spsc_wait_peer(struct shmc_spsc *queue, int64_t timeout_ns
 	}
 	r = shmc__wait(&queue->object, waiter, timeout_ns, spsc_move_meet, queue);
 	return r == SHMP_DONE ? SHMC_OK : SHMC_TIMEOUT;
+}
+
+enum shmc_result shmc_spsc_look(const struct shmc_spsc *queue, struct shmc_look *look,
+				shmc_item_fn fn, void *context)
+{
+	return shmc__object_look(&queue->object, look, fn, context);
 }
 
 enum shmc_result shmc_spsc_options_of(const struct shmc_spsc *queue,
@@ -563,7 +573,7 @@ enum shmc_result shmc_spsc_statistics(const struct shmc_spsc *queue,
 				      struct shmc_statistics *ret_peer, uint64_t *ret_depth)
 {
 	struct shmc_statistics producer, consumer;
-	bool is_producer = queue->role == SHMC_SPSC_PRODUCER;
+	bool is_producer = queue->role != SHMC_SPSC_CONSUMER;
 
 	if (shmc__object_is_forked(&queue->object))
 		return SHMC_FORKED;

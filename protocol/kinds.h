@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "protocol/look.h"
 #include "protocol/segment.h"
 
 /* One creation option, the source of the parser, the checks, describe and the documentation. */
@@ -20,7 +21,10 @@ struct shmp_option {
 	uint64_t preset; /* when not given */
 };
 
-/* Who may open it and as what. A role without places is an observer: no endpoint. */
+/*
+ * Who may open it and as what. The role named "observer" has no endpoint, maps everything
+ * read-only, needs only the read right, and makes no move: it looks and reads figures.
+ */
 struct shmp_role {
 	const char *name;
 	uint32_t first; /* place of its first endpoint */
@@ -39,6 +43,7 @@ struct shmp_kind {
 	uint32_t id;
 	uint32_t version;
 	bool mirrored;	   /* data is mapped twice in a row */
+	bool streams;	   /* a position of look() is never used again: who follows goes by them */
 	bool ctl_suffices; /* all below but init do without data, which is NULL then */
 	const struct shmp_role *roles;
 	size_t role_count;
@@ -67,11 +72,28 @@ struct shmp_kind {
 	void (*wake)(const struct shmp_segment *segment);
 	/* Broker: publishers fence from now on. -errno. */
 	int (*require_fence)(const struct shmp_segment *segment);
+	/* Broker: whoever sleeps does so in pieces from now on, since a stranger may look on. NULL
+	 * where nobody ever sleeps. */
+	void (*require_pieces)(const struct shmp_segment *segment);
 	/* Whether the holder of @endpoint asked to be told: asleep, or its doorbell armed. */
 	bool (*waits)(const struct shmp_segment *segment, uint32_t endpoint);
 	/* Endpoints with a doorbell armed are found in the records; the kind adds its figures. */
 	void (*figures)(const struct shmp_segment *segment, shmp_figure_fn figure, void *context);
+	/*
+	 * Shows what is in it, from @look->from on, to who maps it all, maybe read-only, while the
+	 * others go on. 0 when it came to the end or to @look->max; what @fn said, if not 0; or
+	 * -EBADMSG. See look.h.
+	 */
+	int (*look)(const struct shmp_segment *segment, struct shmp_look *look, shmp_item_fn fn,
+		    void *context);
 };
+
+/* The role's row that every kind has, but for the roles that are its own. */
+#define SHMP_ROLE_OBSERVER                                                             \
+	{                                                                              \
+		.name = "observer", .ctl = SHMP_ACCESS_READ, .data = SHMP_ACCESS_READ, \
+		.observes = true                                                       \
+	}
 
 extern const struct shmp_kind *const shmp_kinds[];
 extern const size_t shmp_kind_count;

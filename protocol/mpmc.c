@@ -52,7 +52,8 @@ static void skip_tomb(struct shmp_mpmc *queue, uint64_t head, uint64_t lap)
 	if (!shmp_mpmc_claim_head(queue, head))
 		return;
 	shmp_mpmc_hold(queue, shmp_mpmc_slot(queue, place), lap, 0);
-	shmp_mpmc_settle(queue, SHMP_MPMC_POPPING, shmp_mpmc_about(head & 0xff, 0),
+	shmp_mpmc_settle(queue, SHMP_MPMC_POPPING,
+			 shmp_mpmc_about(head & 0xff, SHMP_MPMC_NO_MESSAGE),
 			 shmp_mpmc_open(lap + queue->slot_count, SHMP_MPMC_FREE));
 	/* relaxed: a statistic */
 	atomic_fetch_add_explicit(&queue->control->tombs, 1, memory_order_relaxed);
@@ -149,6 +150,11 @@ void shmp_mpmc_pass_on(struct shmp_mpmc *queue, shmp_ring_fn ring, void *ringer)
 static uint64_t slot_bytes_of(uint64_t message_max)
 {
 	return shmp_round_up(PAYLOAD_AT + message_max, SHMP_LINE);
+}
+
+uint64_t shmp_mpmc_slot_bytes(const struct shmp_plan *plan)
+{
+	return slot_bytes_of(plan->option[SHMP_MPMC_MESSAGE_BYTES_MAX]);
 }
 
 /* What the moves need, from the plan alone. */
@@ -411,6 +417,17 @@ static uint64_t owner_of(const struct shmp_mpmc *queue, enum shmp_mpmc_side side
 	return 0;
 }
 
+int64_t shmp_mpmc_owner(const struct shmp_segment *segment, enum shmp_mpmc_side side,
+			uint64_t position)
+{
+	struct shmp_mpmc queue;
+	uint64_t owner;
+
+	view(segment, 0, &queue);
+	owner = owner_of(&queue, side, position);
+	return owner <= queue.endpoint_count ? (int64_t)owner - 1 : -1;
+}
+
 /* Whether @word, of the slot of @position, is that of a claim that is not over. */
 static bool is_claimable(enum shmp_mpmc_side side, uint64_t lap, uint64_t word)
 {
@@ -447,7 +464,8 @@ static void repair_claim(struct shmp_mpmc *queue, enum shmp_mpmc_side side, uint
 	    owner_of(queue, side, position) != queue->endpoint + UINT64_C(1) ||
 	    shmp_mpmc_load_slot(slot) != word)
 		return;
-	size = shmp_mpmc_size_of(shmp_mpmc_load_about(slot));
+	size = side == SHMP_MPMC_PUSHING ? SHMP_MPMC_NO_MESSAGE :
+					   shmp_mpmc_size_of(shmp_mpmc_load_about(slot));
 	/* [A] release; pairs with shmp_mpmc_load_about */
 	atomic_store_explicit(&slot->about, shmp_mpmc_about(owner_before, size),
 			      memory_order_release);
@@ -512,6 +530,14 @@ static bool mpmc_waits(const struct shmp_segment *segment, uint32_t endpoint)
 
 	return shmp_waiter_is_set(&control->not_empty, endpoint) ||
 	       shmp_waiter_is_set(&control->not_full, endpoint);
+}
+
+static void mpmc_require_pieces(const struct shmp_segment *segment)
+{
+	struct shmp_mpmc_control *control = segment->control;
+
+	shmp_waiter_require_pieces(&control->not_empty);
+	shmp_waiter_require_pieces(&control->not_full);
 }
 
 static int mpmc_require_fence(const struct shmp_segment *segment)
@@ -592,6 +618,7 @@ static const struct shmp_role mpmc_roles[] = {
 	[SHMP_MPMC_CONSUMER] = { .name = "consumer",
 				 .ctl = SHMP_ACCESS_WRITE,
 				 .data = SHMP_ACCESS_WRITE },
+	[SHMP_MPMC_OBSERVER] = SHMP_ROLE_OBSERVER,
 };
 
 static const struct shmp_option mpmc_options[] = {
@@ -616,6 +643,7 @@ const struct shmp_kind shmp_mpmc_kind = {
 	.name = "mpmc",
 	.id = 2,
 	.version = SHMP_MPMC_VERSION,
+	.streams = true,
 	.roles = mpmc_roles,
 	.role_count = sizeof(mpmc_roles) / sizeof(mpmc_roles[0]),
 	.options = mpmc_options,
@@ -628,5 +656,7 @@ const struct shmp_kind shmp_mpmc_kind = {
 	.wake = mpmc_wake,
 	.waits = mpmc_waits,
 	.require_fence = mpmc_require_fence,
+	.require_pieces = mpmc_require_pieces,
 	.figures = mpmc_figures,
+	.look = shmp_mpmc_look,
 };

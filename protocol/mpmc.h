@@ -92,6 +92,7 @@
 #define SHMP_MPMC_VERSION     1u
 #define SHMP_MPMC_REDELIVERED 1u	 /* message flag */
 #define SHMP_MPMC_ATTEMPTS    (1u << 20) /* more lost races in a row than honest peers can cause */
+#define SHMP_MPMC_NO_MESSAGE  UINT32_MAX /* as a size: of a tombstone */
 
 enum shmp_mpmc_option {
 	SHMP_MPMC_SLOTS = 0,
@@ -103,6 +104,7 @@ enum shmp_mpmc_option {
 enum shmp_mpmc_role {
 	SHMP_MPMC_PRODUCER = 0,
 	SHMP_MPMC_CONSUMER = 1,
+	SHMP_MPMC_OBSERVER = 2, /* holds no endpoint */
 };
 
 enum shmp_mpmc_state {
@@ -385,7 +387,7 @@ static inline void shmp_mpmc_commit(struct shmp_mpmc *queue, uint64_t size)
 /* Gives what was reserved back unsent: a tombstone, which consumers skip. */
 static inline void shmp_mpmc_abort(struct shmp_mpmc *queue)
 {
-	shmp_mpmc_settle(queue, SHMP_MPMC_PUSHING, queue->held_about,
+	shmp_mpmc_settle(queue, SHMP_MPMC_PUSHING, queue->held_about | SHMP_MPMC_NO_MESSAGE,
 			 shmp_mpmc_open(queue->held, SHMP_MPMC_TOMB));
 }
 
@@ -521,5 +523,14 @@ void shmp_mpmc_count_role(const struct shmp_segment *segment, enum shmp_mpmc_rol
 			  struct shmp_mpmc_counts *ret_counts);
 /* Messages published and not yet taken, as far as the indices tell. */
 uint64_t shmp_mpmc_depth(const struct shmp_segment *segment);
+
+/* Bytes of a slot. */
+uint64_t shmp_mpmc_slot_bytes(const struct shmp_plan *plan);
+/* Endpoint that claimed @position and has not finished, -1 when that cannot be told. */
+int64_t shmp_mpmc_owner(const struct shmp_segment *segment, enum shmp_mpmc_side side,
+			uint64_t position);
+/* The kind's look, in mpmc_look.c. */
+int shmp_mpmc_look(const struct shmp_segment *segment, struct shmp_look *look, shmp_item_fn fn,
+		   void *context);
 
 #endif

@@ -6,6 +6,8 @@
 /* Header of the message and the zeroed one behind it. */
 #define SPSC_OVERHEAD  16u
 #define VALIDATE_LOOKS 16
+#define LOOK_AGAIN     1
+#define LOOKS_AGAIN    64 /* a consumer that is always faster leaves nothing to see */
 
 static uint64_t load_cursor(const struct shmp_endpoint *endpoint)
 {
@@ -420,6 +422,110 @@ static void spsc_figures(const struct shmp_segment *segment, shmp_figure_fn figu
 	figure(context, "capacity_bytes", segment->plan.option[SHMP_SPSC_CAPACITY_BYTES]);
 }
 
+/*
+ * A message as a looker finds it. It is whole if the consumer, behind whom the producer may write,
+ * has not gone past it when it was copied.
+ */
+static int look_at(const struct shmp_segment *segment, const struct shmp_look *look,
+		   struct shmp_item *item)
+{
+	uint64_t capacity = segment->plan.option[SHMP_SPSC_CAPACITY_BYTES];
+	const struct shmp_endpoint *consumer = &segment->endpoints[SHMP_SPSC_CONSUMER];
+	const uint8_t *at = segment->data + (look->from & (capacity - 1));
+	/* [H] acquire; pairs with shmp_spsc_publish_at */
+	uint64_t header = atomic_load_explicit((const _Atomic uint64_t *)(const void *)at,
+					       memory_order_acquire);
+	uint64_t size = header ^ SHMP_SPSC_PUBLISHED;
+	bool is_sane = size <= segment->plan.option[SHMP_SPSC_MESSAGE_BYTES_MAX];
+	uint64_t tail;
+
+	if (is_sane)
+		shmp_look_take(look, at + SHMP_SPSC_HEADER, size, item);
+	/* the copy comes before the second look at the cursor */
+	atomic_thread_fence(memory_order_acquire); /* [P] fence; pairs with shmp_spsc_take_to */
+	tail = load_cursor(consumer);
+	if (look->from - tail > capacity)
+		return LOOK_AGAIN;
+	if (header == 0)
+		return SHMP_EMPTY;
+	return is_sane && shmp_spsc_need(size) <= tail + capacity - look->from ? SHMP_DONE :
+										 -EBADMSG;
+}
+
+/* In the consumer's hands, or in those of one who died. */
+static void say_state(const struct shmp_segment *segment, struct shmp_item *item)
+{
+	const struct shmp_endpoint *consumer = &segment->endpoints[SHMP_SPSC_CONSUMER];
+	/* [I] acquire; pairs with shmp_spsc_say_seen */
+	uint64_t seen_to = atomic_load_explicit(&consumer->intent[0], memory_order_acquire);
+
+	item->state = "ready";
+	if (item->position >= seen_to)
+		return;
+	if (shmp_endpoint_is_open(shmp_endpoint_look(consumer)))
+		item->flags = SHMP_ITEM_REDELIVERED;
+	else
+		item->state = "taken";
+}
+
+/* Where to begin, given where the consumer is. */
+static void look_from(const struct shmp_segment *segment, uint64_t tail, struct shmp_look *look)
+{
+	uint64_t ahead_of_tail = look->from - tail;
+
+	if (look->from == SHMP_LOOK_NEWEST)
+		look->from = load_cursor(&segment->endpoints[SHMP_SPSC_PRODUCER]);
+	else if (ahead_of_tail <= segment->plan.option[SHMP_SPSC_CAPACITY_BYTES] &&
+		 look->from % 8 == 0)
+		return;
+	else if (look->from != SHMP_LOOK_OLDEST && tail > look->from)
+		look->missed += tail - look->from;
+	if (look->from - tail > segment->plan.option[SHMP_SPSC_CAPACITY_BYTES])
+		look->from = tail;
+}
+
+static int spsc_look(const struct shmp_segment *segment, struct shmp_look *look, shmp_item_fn fn,
+		     void *context)
+{
+	const struct shmp_endpoint *consumer = &segment->endpoints[SHMP_SPSC_CONSUMER];
+	int again = 0;
+
+	for (uint64_t shown = 0; shown < look->max && again < LOOKS_AGAIN;) {
+		struct shmp_item item = { .what = "message", .number = UINT64_MAX, .endpoint = -1 };
+		uint64_t tail = load_cursor(consumer);
+		int r;
+
+		if (tail % 8 != 0)
+			return -EBADMSG;
+		look_from(segment, tail, look);
+		if (look->from % 8 != 0)
+			return -EBADMSG;
+		item.position = look->from;
+		r = look_at(segment, look, &item);
+		if (r == LOOK_AGAIN) {
+			again++;
+			continue;
+		}
+		if (r != SHMP_DONE)
+			return r == SHMP_EMPTY ? 0 : r;
+		say_state(segment, &item);
+		r = fn(context, &item);
+		if (r != 0)
+			return r;
+		look->from += shmp_spsc_need(item.size);
+		shown++;
+	}
+	return 0;
+}
+
+static void spsc_require_pieces(const struct shmp_segment *segment)
+{
+	struct shmp_spsc_control *control = segment->control;
+
+	shmp_waiter_require_pieces(&control->not_empty);
+	shmp_waiter_require_pieces(&control->not_full);
+}
+
 static const struct shmp_role spsc_roles[] = {
 	{ .name = "producer",
 	  .first = SHMP_SPSC_PRODUCER,
@@ -432,6 +538,7 @@ static const struct shmp_role spsc_roles[] = {
 	  .count = 1,
 	  .ctl = SHMP_ACCESS_WRITE,
 	  .data = SHMP_ACCESS_READ },
+	SHMP_ROLE_OBSERVER,
 };
 
 static const struct shmp_option spsc_options[] = {
@@ -452,6 +559,7 @@ const struct shmp_kind shmp_spsc_kind = {
 	.id = 1,
 	.version = SHMP_SPSC_VERSION,
 	.mirrored = true,
+	.streams = true,
 	.ctl_suffices = true,
 	.roles = spsc_roles,
 	.role_count = sizeof(spsc_roles) / sizeof(spsc_roles[0]),
@@ -465,5 +573,7 @@ const struct shmp_kind shmp_spsc_kind = {
 	.wake = spsc_wake,
 	.waits = spsc_waits,
 	.require_fence = spsc_require_fence,
+	.require_pieces = spsc_require_pieces,
 	.figures = spsc_figures,
+	.look = spsc_look,
 };

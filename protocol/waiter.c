@@ -244,3 +244,11 @@ int shmp_waiter_require_fence(struct shmp_waiter *waiter)
 	/* a kernel that has none has none for the publishers either: they fence from the start */
 	return r == -ENOSYS ? 0 : r;
 }
+
+void shmp_waiter_require_pieces(struct shmp_waiter *waiter)
+{
+	/* relaxed: only a looker who comes later can do harm, and a sleep that has begun is cut
+	 * short by the wake that follows */
+	atomic_fetch_or_explicit(&waiter->mode, SHMP_WAITER_PIECES, memory_order_relaxed);
+	shmp_waiter_wake_all(waiter);
+}

@@ -168,6 +168,9 @@ void shmp_waiter_finish(struct shmp_waiter *waiter, uint32_t endpoint);
 /* Broker: from now on publishers fence. Runs membarrier itself; -errno when that is refused. */
 int shmp_waiter_require_fence(struct shmp_waiter *waiter);
 
+/* Broker: from now on whoever sleeps here looks again every second. */
+void shmp_waiter_require_pieces(struct shmp_waiter *waiter);
+
 /*
  * Registers this process as a publisher for membarrier (once, cheap while single-threaded).
  * Returns whether it may publish without fences and wait with membarrier.

@@ -134,6 +134,38 @@ static bool succeed(struct shmp_segment *segment, struct shmp_mpmc *queue, uint3
 				queue) == 0;
 }
 
+struct shown {
+	struct shmp_look look;
+	uint64_t items;
+	uint64_t items_max;
+};
+
+static int show(void *context, const struct shmp_item *item)
+{
+	struct shown *shown = context;
+
+	FUZZ_CHECK(++shown->items <= shown->items_max);
+	FUZZ_CHECK(item->payload_bytes <= shown->look.room_bytes && item->what);
+	return 0;
+}
+
+/* From anywhere; never more than there are slots. */
+static void look(struct shmp_segment *segment, struct input *input)
+{
+	uint8_t room[100];
+	struct shown shown = {
+		.look = { .from = take(input, 1) % 4 ? take(input, 2) : SHMP_LOOK_NEWEST,
+			  .max = UINT64_MAX,
+			  .gone = take(input, 1) & 1,
+			  .room = room,
+			  .room_bytes = sizeof(room) },
+		.items_max = segment->plan.option[SHMP_MPMC_SLOTS],
+	};
+	int r = shmp_mpmc_kind.look(segment, &shown.look, show, &shown);
+
+	FUZZ_CHECK(r == 0 || r == -EBADMSG);
+}
+
 static void run(struct shmp_segment *segment, struct shmp_mpmc *queues, struct input *input)
 {
 	const char *why;
@@ -159,6 +191,7 @@ static void run(struct shmp_segment *segment, struct shmp_mpmc *queues, struct i
 		case 4:
 			shmp_mpmc_kind.validate(segment, &why);
 			shmp_mpmc_pass_on(&queues[place], NULL, NULL);
+			look(segment, input);
 			break;
 		default:
 			if (place % 2)

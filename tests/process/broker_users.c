@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "protocol/spsc.h"
 #include "tests/support/broker.h"
 #include "tests/support/raw.h"
 #include "tests/support/runner.h"
@@ -125,6 +126,42 @@ TEST(reader_of_another_user_cannot_come_to_write_payload)
 	begin(NULL);
 	as(ALICE, false, make_readable);
 	as(BOB, false, read_but_not_write);
+	shmt_broker_stop(&broker);
+}
+
+static void look_but_not_write(void)
+{
+	struct shmt_raw *raw = shmt_raw_open(broker.address);
+	const struct shmp_spsc_control *control;
+	char path[64];
+	uint8_t *ctl;
+
+	ck_assert_str_eq(shmt_raw_call(raw, "Attach", ATTACH, "observer"), "");
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", shmt_raw_fd(raw, "ctl"));
+	ck_assert_int_lt(open(path, O_RDWR), 0);
+	ck_assert_ptr_eq(mmap(NULL, 4096, PROT_WRITE, MAP_SHARED, shmt_raw_fd(raw, "ctl"), 0),
+			 MAP_FAILED);
+	ctl = mmap(NULL, 4096, PROT_READ, MAP_SHARED, shmt_raw_fd(raw, "ctl"), 0);
+	ck_assert_ptr_ne(ctl, MAP_FAILED);
+	control = (const void *)(ctl + sizeof(struct shmp_head));
+	/* he could requeue sleepers by the futex that he maps: nobody sleeps for long */
+	ck_assert_uint_eq(atomic_load(&control->not_empty.mode), SHMP_WAITER_PIECES);
+	ck_assert_uint_eq(atomic_load(&control->not_full.mode), SHMP_WAITER_PIECES);
+}
+
+static void look_in_vain(void)
+{
+	ck_assert_str_eq(call("Attach", "{'name':'a','kind':'spsc','role':'observer'}"), "Denied");
+}
+
+TEST(observer_of_another_user_needs_the_read_right_and_gets_no_more)
+{
+	begin(NULL);
+	as(ALICE, false, make_readable);
+	as(BOB, false, look_but_not_write);
+	as(ALICE, false, use_as_owner);
+	as(ALICE, false, make_private);
+	as(BOB, false, look_in_vain);
 	shmt_broker_stop(&broker);
 }
 

@@ -235,6 +235,28 @@ static void add_figure(void *context, const char *name, uint64_t value)
 	SHMT_REQUIRE(name[0] != '\0');
 }
 
+static int show(void *context, const struct shmp_item *item)
+{
+	uint64_t *left = context;
+
+	SHMT_REQUIRE(item->size <= 1000 && item->payload_bytes <= 500);
+	SHMT_REQUIRE(*left > 0);
+	*left -= 1;
+	return 0;
+}
+
+static void look(struct hostile *hostile, uint64_t from)
+{
+	uint8_t room[500];
+	uint64_t left = HOSTILE_CAPACITY / SHMP_SPSC_HEADER;
+	struct shmp_look look = {
+		.from = from, .max = left, .room = room, .room_bytes = sizeof(room)
+	};
+	int r = shmp_spsc_kind.look(&hostile->segment, &look, show, &left);
+
+	SHMT_REQUIRE(r == 0 || r == -EBADMSG);
+}
+
 /* The broker's part, in the order of a death. */
 static void bury(struct hostile *hostile, uint32_t place)
 {
@@ -247,6 +269,9 @@ static void bury(struct hostile *hostile, uint32_t place)
 	SHMT_REQUIRE(kind->repair(&hostile->segment, place, true) == 0);
 	kind->wake(&hostile->segment);
 	kind->figures(&hostile->segment, add_figure, &sum);
+	look(hostile, SHMP_LOOK_OLDEST);
+	look(hostile, SHMP_LOOK_NEWEST);
+	look(hostile, sum);
 	kind->attach(&hostile->segment, place);
 }
 

@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "shmclient/client.h"
+#include "shmclient/observer.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -30,6 +31,7 @@ struct shmc_mpmc;
 enum shmc_mpmc_role {
 	SHMC_MPMC_PRODUCER = 0,
 	SHMC_MPMC_CONSUMER = 1,
+	SHMC_MPMC_OBSERVER = 2, /* takes no endpoint and makes no move */
 };
 
 /** How to make a queue. Zero-filled is the default for everything. */
@@ -64,7 +66,8 @@ enum shmc_result shmc_mpmc_create(struct shmc_client *client, const char *name,
 				  struct shmc_error *error);
 
 /**
- * Opens a queue as one of its producers or consumers. Opening erases nothing.
+ * Opens a queue as one of its producers or consumers, or to look on. Opening erases nothing. An
+ * observer looks (shmc_mpmc_look()) and reads statistics; moves and waits answer it INVALID.
  *
  * @param ret_queue	the handle, given back with shmc_mpmc_close()
  *
@@ -235,6 +238,17 @@ enum shmc_result shmc_mpmc_release(struct shmc_mpmc *queue);
  * Since: 0.1
  */
 enum shmc_result shmc_mpmc_fd(struct shmc_mpmc *queue, int *ret_fd, struct shmc_error *error);
+
+/**
+ * Shows what is in the queue and takes nothing, in any role: see shmc_observer_look(). Positions
+ * count messages. With SHMC_LOOK_GONE also what was taken, until its slot is claimed again: who
+ * comes back before the queue has gone round misses nothing.
+ *
+ * Return, Threads, Context: as shmc_observer_look().
+ * Since: 0.1
+ */
+enum shmc_result shmc_mpmc_look(const struct shmc_mpmc *queue, struct shmc_look *look,
+				shmc_item_fn fn, void *context);
 
 /** What the creator chose, in effective values. Since: 0.1 */
 enum shmc_result shmc_mpmc_options_of(const struct shmc_mpmc *queue,

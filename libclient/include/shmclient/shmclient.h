@@ -8,6 +8,7 @@
 
 #include "shmclient/client.h"
 #include "shmclient/mpmc.h"
+#include "shmclient/observer.h"
 #include "shmclient/result.h"
 #include "shmclient/spsc.h"
 

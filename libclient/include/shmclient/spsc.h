@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "shmclient/client.h"
+#include "shmclient/observer.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -26,6 +27,7 @@ struct shmc_spsc;
 enum shmc_spsc_role {
 	SHMC_SPSC_PRODUCER = 0,
 	SHMC_SPSC_CONSUMER = 1,
+	SHMC_SPSC_OBSERVER = 2, /* any number of them; takes no place and makes no move */
 };
 
 /** How to make a queue. Zero-filled is the default for everything. */
@@ -60,7 +62,8 @@ enum shmc_result shmc_spsc_create(struct shmc_client *client, const char *name,
 
 /**
  * Opens a queue in a role. Opening erases nothing: a consumer reads what is there, a producer
- * goes on behind it.
+ * goes on behind it. An observer looks (shmc_spsc_look()) and reads statistics; moves and waits
+ * answer it INVALID.
  *
  * @param ret_queue	the handle, given back with shmc_spsc_close()
  *
@@ -232,7 +235,7 @@ enum shmc_result shmc_spsc_fd(struct shmc_spsc *queue, int *ret_fd, struct shmc_
 /**
  * Who is at the other side now.
  *
- * Return: see enum shmc_peer; SHMC_PEER_NONE in a forked child.
+ * Return: see enum shmc_peer; SHMC_PEER_NONE in a forked child, and for an observer.
  * Threads: any. Context: never blocks; signal-safe.
  * Since: 0.1
  */
@@ -242,11 +245,21 @@ enum shmc_peer shmc_spsc_peer(const struct shmc_spsc *queue);
  * Waits until the other side is there: before the first message, or for a successor. One that has
  * come, sent or received something and gone again meanwhile counts as well.
  *
- * Return: OK (try again what found nobody); TIMEOUT; FORKED.
+ * Return: OK (try again what found nobody); TIMEOUT; INVALID (an observer's); FORKED.
  * Threads: the handle's. Context: blocks up to @timeout_ns.
  * Since: 0.1
  */
 enum shmc_result shmc_spsc_wait_peer(struct shmc_spsc *queue, int64_t timeout_ns);
+
+/**
+ * Shows what is in the queue and takes nothing, in any role: see shmc_observer_look(). Positions
+ * count bytes. A message is shown for as long as the consumer has not released it.
+ *
+ * Return, Threads, Context: as shmc_observer_look().
+ * Since: 0.1
+ */
+enum shmc_result shmc_spsc_look(const struct shmc_spsc *queue, struct shmc_look *look,
+				shmc_item_fn fn, void *context);
 
 /** What the creator chose, in effective values. Since: 0.1 */
 enum shmc_result shmc_spsc_options_of(const struct shmc_spsc *queue,
@@ -255,8 +268,8 @@ enum shmc_result shmc_spsc_options_of(const struct shmc_spsc *queue,
 /**
  * Numbers of this side and the depth of the queue. Each is right for some moment during the call.
  *
- * @param ret_own	may be NULL
- * @param ret_peer	may be NULL
+ * @param ret_own	may be NULL; an observer gets the producer's
+ * @param ret_peer	may be NULL; an observer gets the consumer's
  * @param ret_depth	messages sent and not yet taken; may be NULL
  *
  * Return: OK; FORKED.
