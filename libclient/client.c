@@ -387,6 +387,39 @@ struct shmc_client *shmc_disconnect(struct shmc_client *client)
 	return NULL;
 }
 
+static enum shmc_result client_is_there(struct shmc_client *client, struct shmc_error *error)
+{
+	if (shmc__control_is_open(&client->control))
+		return SHMC_OK;
+	return shmc__error(error, SHMC_BROKER_LOST, "the broker at %s closed the connection",
+			   client->connected_to);
+}
+
+enum shmc_result shmc_client_fd(struct shmc_client *client, int *ret_fd, struct shmc_error *error)
+{
+	enum shmc_result result = shmc__client_enter(client, error);
+
+	if (result != SHMC_OK)
+		return result;
+	result = client_is_there(client, error);
+	if (result == SHMC_OK)
+		*ret_fd = client->control.wire.fd;
+	shmc__client_leave(client);
+	return result;
+}
+
+enum shmc_result shmc_client_check(struct shmc_client *client, struct shmc_error *error)
+{
+	enum shmc_result result = shmc__client_enter(client, error);
+
+	if (result != SHMC_OK)
+		return result;
+	shmc__control_collect(&client->control);
+	result = client_is_there(client, error);
+	shmc__client_leave(client);
+	return result;
+}
+
 enum shmc_result shmc_unlink(struct shmc_client *client, const char *name, struct shmc_error *error)
 {
 	const char *wrong = shmp_name_check(name);

@@ -17,6 +17,13 @@ const struct command commands[] = {
 	{ "ls", "[PREFIX]", 0, 1, "", "segments whose names begin with PREFIX", "", run_ls },
 	{ "monitor", "", 0, 0, "", "show what happens as it happens",
 	  "Ends with the broker (exit code 3) or by signal.", run_monitor },
+	{ "peek", "NAME", 1, 1, "count follow hex max timeout",
+	  "show what is in a segment of any kind, and take nothing",
+	  "A line for each message, slot, field or element: its position, its state, who holds it "
+	  "and its bytes, which are cut at 64 KiB. Needs the right to read only, writes nothing "
+	  "and is noticed by nobody. With --json a line is {\"what\":, \"position\":, \"state\":, "
+	  "\"bytes\":, \"text\": or \"base64\":}.",
+	  run_peek },
 	{ "ping", "", 0, 0, "", "ask the broker whether it is there", "", run_ping },
 	{ "pub", "NAME", 1, 1, "block create follow timeout", "send stdin, a message for each line",
 	  "The newline is not sent; an empty line is an empty message. A line longer than the "
@@ -33,9 +40,16 @@ const struct command commands[] = {
 	  "A message is taken out of the queue after it is written to stdout: what was being "
 	  "written when sub was killed comes again to the next one. Ends when the queue is empty "
 	  "and its sender left (exit code 0) or died (4), unless --follow waits for the next "
-	  "sender. With --json a message is {\"bytes\":, \"text\":} or, where it is no UTF-8, "
+	  "sender; or, empty, with the broker (3). With --json a message is {\"bytes\":, \"text\":} or, where it is no UTF-8, "
 	  "{\"bytes\":, \"base64\":}, with \"redelivered\":true if an earlier receiver died with it.",
 	  run_sub },
+	{ "tail", "NAME", 1, 1, "count follow hex max timeout",
+	  "show the last of what is in a segment of any kind, and take nothing",
+	  "As peek, but the newest 10 of it, or --max. With --follow shows what comes from then on, "
+	  "also when its receiver was faster where that can still be read, and says how much went "
+	  "by unseen. Ends with the broker (exit code 3), by signal, after --count, or when nothing "
+	  "new came within --timeout (5).",
+	  run_tail },
 	{ "version", "", 0, 0, "", "versions of this tool and of the broker", "", run_version },
 };
 const size_t command_count = sizeof(commands) / sizeof(*commands);

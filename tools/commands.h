@@ -33,6 +33,9 @@ int run_version(const struct options *options);
 int run_help(const struct options *options);
 /* monitor.c */
 int run_monitor(const struct options *options);
+/* peek.c */
+int run_peek(const struct options *options);
+int run_tail(const struct options *options);
 /* pub.c, sub.c */
 int run_pub(const struct options *options);
 int run_sub(const struct options *options);

@@ -75,6 +75,19 @@ static int read_raw(struct options *options, const char *text)
 	return 0;
 }
 
+static int read_hex(struct options *options, const char *text)
+{
+	options->hex = true;
+	return 0;
+}
+
+static int read_max(struct options *options, const char *text)
+{
+	int r = units_parse(text, &options->max);
+
+	return r == 0 && options->max == 0 ? -EINVAL : r;
+}
+
 static int read_count(struct options *options, const char *text)
 {
 	int r = units_parse(text, &options->count);
@@ -109,7 +122,11 @@ const struct option_row option_rows[] = {
 	{ "count", 'n', "N", "end after N messages", read_count },
 	{ "create", 'c', "[=BYTES]", "make the queue if it is not there, with room for BYTES",
 	  read_create },
-	{ "follow", 'f', NULL, "when the other side ends, wait for its successor", read_follow },
+	{ "follow", 'f', NULL, "do not end: wait for what comes, and for a successor of who goes",
+	  read_follow },
+	{ "hex", 'x', NULL, "bytes as hexadecimal digits, beside what is printable", read_hex },
+	{ "max", 'm', "N", "of what is there at first show N: peek the oldest, tail the newest",
+	  read_max },
 	{ "raw", 'r', NULL, "messages as they are, without a newline after each", read_raw },
 	{ "reuse", 0, NULL, "an existing one of the same kind and sizes is as good", read_reuse },
 	{ "timeout", 't', "SECONDS", "end when nothing could be sent or received for so long",

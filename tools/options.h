@@ -26,7 +26,9 @@ struct options {
 	bool reuse;
 	uint64_t block_bytes; /* 0 = lines */
 	bool raw;
+	bool hex;
 	uint64_t count; /* 0 = no end */
+	uint64_t max;	/* 0 = not given */
 	bool follow;
 	int64_t timeout_ns; /* -1 = for ever */
 	/* what remains */

@@ -28,8 +28,7 @@ static int code_of(enum shmc_result result)
 	}
 }
 
-/* A control call failed: its text names everything. */
-static int report_error(const struct shmc_error *error)
+int queue_report_error(const struct shmc_error *error)
 {
 	return report(code_of(error->result), shmc_result_name(error->result), "%s", error->text);
 }
@@ -49,7 +48,9 @@ static int connect_client(struct queue *queue)
 	};
 	struct shmc_error error;
 
-	return shmc_connect(&options, &queue->client, &error) == SHMC_OK ? 0 : report_error(&error);
+	return shmc_connect(&options, &queue->client, &error) == SHMC_OK ?
+		       0 :
+		       queue_report_error(&error);
 }
 
 /* Without a size, whatever is there is as good. */
@@ -64,7 +65,7 @@ static int create(struct queue *queue)
 
 	if (result == SHMC_EXISTS && !options.reuse)
 		return 0;
-	return result == SHMC_OK ? 0 : report_error(&error);
+	return result == SHMC_OK ? 0 : queue_report_error(&error);
 }
 
 static int open_role(struct queue *queue)
@@ -77,7 +78,7 @@ static int open_role(struct queue *queue)
 	if (result == SHMC_NOT_FOUND)
 		return report(EXIT_REFUSED, "NOT_FOUND", "%s; --create makes it", error.text);
 	if (result != SHMC_OK)
-		return report_error(&error);
+		return queue_report_error(&error);
 	shmc_spsc_options_of(queue->spsc, &options);
 	queue->message_bytes_max = options.message_bytes_max;
 	return 0;
@@ -163,6 +164,17 @@ static int report_gone(const struct queue *queue, enum shmc_result result)
 	return code;
 }
 
+int queue_check_broker(const struct queue *queue)
+{
+	struct shmc_error error;
+
+	if (shmc_client_check(queue->client, &error) == SHMC_OK)
+		return 0;
+	return report(code_of(error.result), shmc_result_name(error.result),
+		      "%s; messages of '%s' moved by this run: %" PRIu64, error.text, queue->name,
+		      queue->messages);
+}
+
 static int wait_for_peer(struct queue *queue)
 {
 	int64_t timeout_ns = queue->options->timeout_ns;
@@ -174,6 +186,8 @@ static int wait_for_peer(struct queue *queue)
 		if (timeout_ns >= 0 && waited_ns >= timeout_ns)
 			return queue_timed_out(queue);
 		result = shmc_spsc_wait_peer(queue->spsc, SLICE_NS);
+		if (result == SHMC_TIMEOUT && queue_check_broker(queue) != 0)
+			return EXIT_NO_BROKER;
 	}
 	return result == SHMC_OK ? 0 : queue_report(queue, "waiting at", result);
 }

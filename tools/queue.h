@@ -27,8 +27,12 @@ void queue_close(struct queue *queue);
 
 /* The other side is gone: waits for its successor with --follow, otherwise says what happened. */
 int queue_peer_gone(struct queue *queue, enum shmc_result result);
+/* Without a broker nobody new comes, and nobody is told of a death: 0, or what was reported. */
+int queue_check_broker(const struct queue *queue);
 /* Nothing moved for --timeout. */
 int queue_timed_out(const struct queue *queue);
+/* A control call failed: its text names everything. */
+int queue_report_error(const struct shmc_error *error);
 int queue_report(const struct queue *queue, const char *what, enum shmc_result result);
 
 #endif

@@ -46,21 +46,29 @@ int stop_code(void)
 	return stopped ? EXIT_SIGNAL + stopped : 0;
 }
 
-int stop_or_readable(int fd, int64_t timeout_ns)
+int stop_or_either(int fd, int other, int64_t timeout_ns)
 {
 	struct pollfd fds[] = {
 		{ .fd = stop_pipe[0], .events = POLLIN },
 		{ .fd = fd, .events = POLLIN },
+		{ .fd = other, .events = POLLIN },
 	};
 	struct timespec timeout = {
 		.tv_sec = timeout_ns / 1000000000,
 		.tv_nsec = timeout_ns % 1000000000,
 	};
-	int r = ppoll(fds, 2, timeout_ns < 0 ? NULL : &timeout, NULL);
+	int r = ppoll(fds, 3, timeout_ns < 0 ? NULL : &timeout, NULL);
 
 	if (r < 0)
 		return -errno;
 	if (r == 0)
 		return -ETIMEDOUT;
-	return stopped ? -EINTR : 0; /* whichever came first: poll may see only the other */
+	if (stopped)
+		return -EINTR; /* whichever came first: poll may see only the other */
+	return fds[1].revents == 0 && fds[2].revents != 0;
+}
+
+int stop_or_readable(int fd, int64_t timeout_ns)
+{
+	return stop_or_either(fd, -1, timeout_ns);
 }

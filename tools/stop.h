@@ -16,5 +16,7 @@ int stop_code(void);
  * came; another -errno.
  */
 int stop_or_readable(int fd, int64_t timeout_ns);
+/* The same with two; 0 also when both are, 1 when only @other is. */
+int stop_or_either(int fd, int other, int64_t timeout_ns);
 
 #endif

@@ -6,11 +6,9 @@
  */
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "protocol/varlink.h"
 #include "tools/commands.h"
+#include "tools/item.h"
 #include "tools/queue.h"
 #include "tools/report.h"
 #include "tools/stop.h"
@@ -18,48 +16,14 @@
 
 #define BATCH_MAX 256
 
-/* To be freed. */
-static char *base64(const unsigned char *data, size_t size)
-{
-	static const char digits[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	char *text = must(malloc((size + 2) / 3 * 4 + 1));
-	char *to = text;
-
-	for (size_t i = 0; i < size; i += 3) {
-		uint32_t three = (uint32_t)data[i] << 16;
-
-		three |= i + 1 < size ? (uint32_t)data[i + 1] << 8 : 0;
-		three |= i + 2 < size ? data[i + 2] : 0;
-		*to++ = digits[three >> 18];
-		*to++ = digits[three >> 12 & 63];
-		*to++ = i + 1 < size ? digits[three >> 6 & 63] : '=';
-		*to++ = i + 2 < size ? digits[three & 63] : '=';
-	}
-	*to = '\0';
-	return text;
-}
-
-/* From a copy: its sender could change it between check and use. */
 static int print_object(const struct shmc_message *message)
 {
 	cJSON *object = must(cJSON_CreateObject());
-	char *copy = must(malloc(message->size + 1));
-	char *digits;
 
-	memcpy(copy, message->data, message->size);
-	copy[message->size] = '\0';
 	must(cJSON_AddNumberToObject(object, "bytes", (double)message->size));
-	if (shmp_json_is_text(copy, message->size)) {
-		must(cJSON_AddStringToObject(object, "text", copy));
-	} else {
-		digits = base64((unsigned char *)copy, message->size);
-		must(cJSON_AddStringToObject(object, "base64", digits));
-		free(digits);
-	}
+	item_add_bytes(object, message->data, message->size);
 	if (message->flags & SHMC_REDELIVERED)
 		must(cJSON_AddTrueToObject(object, "redelivered"));
-	free(copy);
 	return report_json_take(object);
 }
 
@@ -92,15 +56,21 @@ static int print_batch(struct queue *queue, const struct shmc_message *messages,
 	return 0;
 }
 
+/* For a message, or for the end of the broker, without whom nobody new could come. */
 static int wait_for_more(struct queue *queue, int fd)
 {
-	int r = stop_or_readable(fd, queue->options->timeout_ns);
+	struct shmc_error error;
+	int broker_fd;
+	int r;
 
+	if (shmc_client_fd(queue->client, &broker_fd, &error) != SHMC_OK)
+		return queue_report_error(&error);
+	r = stop_or_either(fd, broker_fd, queue->options->timeout_ns);
 	if (r == -EINTR)
 		return stop_code();
 	if (r == -ETIMEDOUT)
 		return queue_timed_out(queue);
-	return 0;
+	return r > 0 ? queue_check_broker(queue) : 0;
 }
 
 static uint64_t wanted(const struct queue *queue)

@@ -412,6 +412,90 @@ TEST(message_that_stdout_does_not_take_stays_in_the_queue)
 	shmt_broker_stop(&broker);
 }
 
+static void await_holder(const char *name)
+{
+	struct shmt_result result;
+	bool is_held = false;
+
+	while (!is_held) {
+		result = CTL("describe", name);
+		is_held = strstr(result.out, "active");
+		shmt_result_free(&result);
+	}
+}
+
+TEST(receiver_says_that_the_broker_has_gone)
+{
+	struct shmt_process sub, waiting;
+
+	begin();
+	sub = START("sub", "--create", "q", "--follow");
+	waiting = START("sub", "--create", "p", "--follow");
+	expect(FEED("one\n", "pub", "--create", "q"), 0, NULL, NULL);
+	shmt_process_expect(&sub, "one\n");
+	await_holder("p");
+	shmt_broker_kill(&broker);
+	expect(shmt_process_finish(&sub, "", 0), 3, NULL, "closed the connection");
+	expect(shmt_process_finish(&waiting, "", 0), 3, "", "moved by this run: 0");
+	shmt_broker_remove(&broker);
+}
+
+TEST(peek_shows_what_is_there_and_takes_nothing)
+{
+	begin();
+	expect(FEED("one\n\n\xff\x01z\n", "pub", "--create", "q"), 0, "", NULL);
+	expect(CTL("peek", "q"), 0,
+	       "0  ready  3 B  one\n"
+	       "16  ready  0 B  \n"
+	       "24  ready  3 B  \xff?z\n",
+	       "");
+	expect(CTL("peek", "q", "--max", "1", "--hex"), 0,
+	       "0  ready  3 B\n"
+	       "  00000000  6f 6e 65                                         one\n",
+	       "");
+	expect(CTL("-j", "peek", "q"), 0,
+	       "{\"what\":\"message\",\"position\":0,\"state\":\"ready\",\"bytes\":3,\"text\":\"one\"}\n"
+	       "{\"what\":\"message\",\"position\":16,\"state\":\"ready\",\"bytes\":0,\"text\":\"\"}\n"
+	       "{\"what\":\"message\",\"position\":24,\"state\":\"ready\",\"bytes\":3,"
+	       "\"base64\":\"/wF6\"}\n",
+	       "");
+	expect(CTL("tail", "q", "-m", "1"), 0, "24  ready  3 B  \xff?z\n", "");
+	expect(CTL("-j", "sub", "q"), 0,
+	       "{\"bytes\":3,\"text\":\"one\"}\n{\"bytes\":0,\"text\":\"\"}\n"
+	       "{\"bytes\":3,\"base64\":\"/wF6\"}\n",
+	       "");
+	expect(CTL("peek", "q"), 0, "", "");
+	expect(CTL("peek", "none"), 1, "", "none");
+	expect(CTL("create", "many", "mpmc"), 0, NULL, NULL);
+	expect(CTL("peek", "many"), 0, "", "");
+	shmt_broker_stop(&broker);
+}
+
+TEST(tail_follows_until_it_is_told_to_end)
+{
+	struct shmt_process tail, other;
+
+	begin();
+	expect(FEED("one\ntwo\n", "pub", "--create", "q"), 0, "", NULL);
+	tail = START("tail", "q", "--follow", "--max", "1");
+	shmt_process_expect(&tail, "16  ready  3 B  two\n");
+	expect(FEED("three\n", "pub", "q"), 0, "", NULL);
+	shmt_process_expect(&tail, "32  ready  5 B  three\n");
+	other = START("peek", "q", "--follow", "--count", "4");
+	shmt_process_expect(&other, "32  ready  5 B  three\n");
+	expect(FEED("four\n", "pub", "q"), 0, "", NULL);
+	expect(shmt_process_finish(&other, "", 0), 0, "48  ready  4 B  four\n", "");
+	kill(tail.pid, SIGTERM);
+	expect(shmt_process_finish(&tail, "", 0), 128 + SIGTERM, NULL, "");
+	expect(CTL("tail", "q", "-f", "-t", "0.1", "-m", "1"), 5, "48  ready  4 B  four\n",
+	       "100 ms");
+	tail = START("tail", "q", "--follow", "--max", "1");
+	shmt_process_expect(&tail, "four\n");
+	shmt_broker_kill(&broker);
+	expect(shmt_process_finish(&tail, "", 0), 3, "", "closed the connection");
+	shmt_broker_remove(&broker);
+}
+
 /* Nothing tells when a monitor has begun to listen: make things happen until it speaks. */
 static void happen_until_readable(int fd)
 {

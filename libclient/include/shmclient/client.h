@@ -69,6 +69,28 @@ enum shmc_result shmc_connect(const struct shmc_client_options *options,
 struct shmc_client *shmc_disconnect(struct shmc_client *client);
 
 /**
+ * A descriptor for epoll, poll or an event loop: readable when the broker has something to say, in
+ * particular when it has gone. Then call shmc_client_check(). It stays the library's, and is another
+ * one after the connection was made anew: ask again after each check and control call.
+ *
+ * Return: OK; BROKER_LOST (there is no connection now); FORKED.
+ * Threads: any; control calls of one client take turns. Context: does not talk to the broker.
+ * Since: 0.1
+ */
+enum shmc_result shmc_client_fd(struct shmc_client *client, int *ret_fd, struct shmc_error *error);
+
+/**
+ * Hears what the broker has said, without asking or waiting. What is mapped goes on working when
+ * the broker is lost, but nobody is told of deaths any more, nobody new comes, and a broker that is
+ * started later does not know what is open here.
+ *
+ * Return: OK; BROKER_LOST with its address; FORKED.
+ * Threads: any; control calls of one client take turns. Context: never blocks on the broker.
+ * Since: 0.1
+ */
+enum shmc_result shmc_client_check(struct shmc_client *client, struct shmc_error *error);
+
+/**
  * Removes a name. Those who have the segment open keep it until they close it.
  *
  * @param name	1 to 255 bytes, parts of [A-Za-z0-9_.-] joined by '/'

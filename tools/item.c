@@ -1,0 +1,160 @@
+#include "tools/item.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "protocol/varlink.h"
+#include "tools/report.h"
+#include "tools/text.h"
+
+#define HEX_COLUMNS 16
+
+/* To be freed. */
+static char *base64(const unsigned char *data, size_t size)
+{
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	char *text = must(malloc((size + 2) / 3 * 4 + 1));
+	char *to = text;
+
+	for (size_t i = 0; i < size; i += 3) {
+		uint32_t three = (uint32_t)data[i] << 16;
+
+		three |= i + 1 < size ? (uint32_t)data[i + 1] << 8 : 0;
+		three |= i + 2 < size ? data[i + 2] : 0;
+		*to++ = digits[three >> 18];
+		*to++ = digits[three >> 12 & 63];
+		*to++ = i + 1 < size ? digits[three >> 6 & 63] : '=';
+		*to++ = i + 2 < size ? digits[three & 63] : '=';
+	}
+	*to = '\0';
+	return text;
+}
+
+/* From a copy: its sender could change it between check and use. */
+void item_add_bytes(cJSON *object, const void *data, size_t bytes)
+{
+	char *copy = must(malloc(bytes + 1));
+	char *digits;
+
+	if (bytes > 0)
+		memcpy(copy, data, bytes);
+	copy[bytes] = '\0';
+	if (shmp_json_is_text(copy, bytes)) {
+		must(cJSON_AddStringToObject(object, "text", copy));
+	} else {
+		digits = base64((unsigned char *)copy, bytes);
+		must(cJSON_AddStringToObject(object, "base64", digits));
+		free(digits);
+	}
+	free(copy);
+}
+
+static void add_string(cJSON *object, const char *key, const char *value)
+{
+	if (value)
+		must(cJSON_AddStringToObject(object, key, value));
+}
+
+static void add_flag(cJSON *object, const char *key, bool is_set)
+{
+	if (is_set)
+		must(cJSON_AddTrueToObject(object, key));
+}
+
+static int print_object(const struct shmc_item *item)
+{
+	cJSON *object = must(cJSON_CreateObject());
+
+	must(cJSON_AddStringToObject(object, "what", item->what));
+	add_string(object, "name", item->name);
+	must(cJSON_AddNumberToObject(object, "position", (double)item->position));
+	if (item->number != UINT64_MAX)
+		must(cJSON_AddNumberToObject(object, "number", (double)item->number));
+	add_string(object, "state", item->state);
+	if (item->endpoint >= 0)
+		must(cJSON_AddNumberToObject(object, "endpoint", (double)item->endpoint));
+	add_flag(object, "redelivered", item->flags & SHMC_ITEM_REDELIVERED);
+	add_flag(object, "unfinished", item->flags & SHMC_ITEM_UNFINISHED);
+	add_flag(object, "gone", item->flags & SHMC_ITEM_GONE);
+	add_string(object, "value", item->text);
+	if (item->data) {
+		must(cJSON_AddNumberToObject(object, "bytes", (double)item->size));
+		item_add_bytes(object, item->data, item->data_bytes);
+		add_flag(object, "cut", item->data_bytes < item->size);
+	}
+	return report_json_take(object);
+}
+
+static void print_hex(const struct shmc_item *item)
+{
+	const unsigned char *data = item->data;
+
+	for (uint64_t at = 0; at < item->data_bytes; at += HEX_COLUMNS) {
+		uint64_t left = item->data_bytes - at;
+		uint64_t count = left < HEX_COLUMNS ? left : HEX_COLUMNS;
+
+		printf("\n  %08" PRIx64 " ", at);
+		for (uint64_t i = 0; i < HEX_COLUMNS; i++) {
+			if (i < count)
+				printf(" %02x", data[at + i]);
+			else
+				fputs("   ", stdout);
+		}
+		fputs("  ", stdout);
+		for (uint64_t i = 0; i < count; i++)
+			putchar(data[at + i] >= 0x20 && data[at + i] < 0x7f ? data[at + i] : '.');
+	}
+}
+
+/* As one line, whatever is in it. */
+static void print_text(const struct shmc_item *item)
+{
+	char *copy = must(malloc(item->data_bytes + 1));
+
+	if (item->data_bytes > 0)
+		memcpy(copy, item->data, item->data_bytes);
+	copy[item->data_bytes] = '\0';
+	for (uint64_t i = 0; i < item->data_bytes; i++) {
+		if (copy[i] == '\0')
+			copy[i] = '?';
+	}
+	printf("  %s", text_clean(copy));
+	free(copy);
+}
+
+static void print_head(const struct shmc_item *item)
+{
+	if (item->name)
+		printf("%s", item->name);
+	else
+		printf("%" PRIu64, item->position);
+	if (item->number != UINT64_MAX)
+		printf("  #%" PRIu64, item->number);
+	if (item->state)
+		printf("  %s", item->state);
+	if (item->flags & SHMC_ITEM_REDELIVERED)
+		fputs(", to be redelivered", stdout);
+	if (item->endpoint >= 0)
+		printf("  endpoint %" PRId64, item->endpoint);
+	if (item->data)
+		printf("  %" PRIu64 " B", item->size);
+}
+
+int item_print(const struct options *options, const struct shmc_item *item)
+{
+	if (options->json)
+		return print_object(item);
+	print_head(item);
+	if (item->text)
+		printf("  %s", item->text);
+	else if (item->data && options->hex)
+		print_hex(item);
+	else if (item->data)
+		print_text(item);
+	if (item->data_bytes < item->size && item->data)
+		printf("\n  and %" PRIu64 " B more", item->size - item->data_bytes);
+	putchar('\n');
+	return ferror(stdout) ? report_flush() : 0;
+}
