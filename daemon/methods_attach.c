@@ -107,11 +107,12 @@ static bool find_place(struct call *call, const struct segment *segment,
 {
 	const struct client *caller = call_client(call);
 	const struct attachment *holder;
+	uint32_t first = shmp_role_first(role, &segment->plan);
 
 	if (role->observes || place_find(segment, role, ret_place) == 0)
 		return true;
 	for (uint32_t i = 0; i < segment_role_places(segment, role); i++) {
-		holder = segment->places[role->first + i].holder;
+		holder = segment->places[first + i].holder;
 		if (holder && holder->client != caller && client_has_ended(holder->client))
 			break;
 	}

@@ -16,10 +16,11 @@
 
 int place_find(const struct segment *segment, const struct shmp_role *role, uint32_t *ret_place)
 {
+	uint32_t first = shmp_role_first(role, &segment->plan);
 	uint32_t count = segment_role_places(segment, role);
 
-	*ret_place = role->first;
-	for (uint32_t i = role->first; i < role->first + count; i++) {
+	*ret_place = first;
+	for (uint32_t i = first; i < first + count; i++) {
 		if (!segment->places[i].holder && !segment->places[i].is_repairing) {
 			*ret_place = i;
 			return 0;

@@ -172,9 +172,7 @@ void segment_ring(const struct segment *segment)
 
 uint32_t segment_role_places(const struct segment *segment, const struct shmp_role *role)
 {
-	if (role->observes)
-		return 0;
-	return role->count ? role->count : segment->plan.endpoint_count - role->first;
+	return shmp_role_places(role, &segment->plan);
 }
 
 const struct shmp_role *segment_role_at(const struct segment *segment, uint32_t index)
@@ -186,8 +184,9 @@ const struct shmp_role *segment_role_at(const struct segment *segment, uint32_t 
 	for (size_t i = 0; i < segment->kind->role_count; i++) {
 		const struct shmp_role *role = &segment->kind->roles[i];
 
-		if (index < role->first ||
-		    index - role->first >= segment_role_places(segment, role))
+		uint32_t first = shmp_role_first(role, &segment->plan);
+
+		if (index < first || index - first >= segment_role_places(segment, role))
 			continue;
 		if (only)
 			return NULL;

@@ -82,7 +82,7 @@ int segment_map(const struct segment *segment, enum shmp_access access, bool all
 void segment_ring(const struct segment *segment);
 /* As what place @index is or was held, or can only be held; NULL when that is open. */
 const struct shmp_role *segment_role_at(const struct segment *segment, uint32_t index);
-/* Places of a role: from role->first on. */
+/* Places of a role: from shmp_role_first() on. */
 uint32_t segment_role_places(const struct segment *segment, const struct shmp_role *role);
 
 /* The effective options under "options". */

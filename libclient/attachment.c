@@ -32,7 +32,8 @@ static enum shmc_result attachment_read_endpoint(const struct shmp_role *role,
 						 struct shmc__attachment *attachment,
 						 struct shmc_error *error)
 {
-	uint32_t count = role->count ? role->count : attachment->plan.endpoint_count - role->first;
+	uint32_t first = shmp_role_first(role, &attachment->plan);
+	uint32_t count = shmp_role_places(role, &attachment->plan);
 	uint64_t endpoint;
 	int64_t none;
 
@@ -44,7 +45,7 @@ static enum shmc_result attachment_read_endpoint(const struct shmp_role *role,
 	}
 	if (!attachment_number(parameters, "endpoint", SHMP_ENDPOINTS_MAX, &endpoint))
 		return attachment_bad(error, "endpoint");
-	if (endpoint < role->first || endpoint - role->first >= count)
+	if (endpoint < first || endpoint - first >= count)
 		return attachment_contradicts(error, "the endpoint is not one of the role");
 	attachment->endpoint = (uint32_t)endpoint;
 	return SHMC_OK;

@@ -3,12 +3,14 @@
 
 #include <string.h>
 
+#include "protocol/broadcast.h"
 #include "protocol/mpmc.h"
 #include "protocol/spsc.h"
 
 const struct shmp_kind *const shmp_kinds[] = {
 	&shmp_spsc_kind,
 	&shmp_mpmc_kind,
+	&shmp_broadcast_kind,
 };
 const size_t shmp_kind_count = sizeof(shmp_kinds) / sizeof(shmp_kinds[0]);
 
@@ -26,6 +28,21 @@ const struct shmp_role *shmp_kind_role(const struct shmp_kind *kind, const char 
 		if (strcmp(kind->roles[i].name, name) == 0)
 			return &kind->roles[i];
 	return NULL;
+}
+
+uint32_t shmp_role_first(const struct shmp_role *role, const struct shmp_plan *plan)
+{
+	return role->first_option != 0 ? (uint32_t)plan->option[role->first_option - 1] :
+					 role->first;
+}
+
+uint32_t shmp_role_places(const struct shmp_role *role, const struct shmp_plan *plan)
+{
+	if (role->observes)
+		return 0;
+	if (role->count_option != 0)
+		return (uint32_t)plan->option[role->count_option - 1];
+	return role->count != 0 ? role->count : plan->endpoint_count - shmp_role_first(role, plan);
 }
 
 int shmp_kind_option(const struct shmp_kind *kind, const char *name)

@@ -29,6 +29,9 @@ struct shmp_role {
 	const char *name;
 	uint32_t first; /* place of its first endpoint */
 	uint32_t count; /* places; 0 = as many as the plan has from first on, or an observer */
+	/* index + 1 of the option that says first or count instead; 0 = none does */
+	uint32_t first_option;
+	uint32_t count_option;
 	enum shmp_access ctl;
 	enum shmp_access data;
 	bool writes; /* needs the write right on the name, else the read right is enough */
@@ -101,6 +104,9 @@ extern const size_t shmp_kind_count;
 /* NULL when there is no such kind. */
 const struct shmp_kind *shmp_kind_find(const char *name);
 const struct shmp_role *shmp_kind_role(const struct shmp_kind *kind, const char *name);
+/* The places of a role in a segment of @plan: the first one, and how many from there on. */
+uint32_t shmp_role_first(const struct shmp_role *role, const struct shmp_plan *plan);
+uint32_t shmp_role_places(const struct shmp_role *role, const struct shmp_plan *plan);
 /* Index in the option table, or -1. */
 int shmp_kind_option(const struct shmp_kind *kind, const char *name);
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "protocol/broadcast.h"
 #include "protocol/endpoint.h"
 #include "protocol/kinds.h"
 #include "protocol/mpmc.h"
@@ -64,6 +65,17 @@ static const struct layout_struct {
 	{ STRUCT(shmp_mpmc_slot),
 	  { FIELD(shmp_mpmc_slot, word), FIELD(shmp_mpmc_slot, about),
 	    FIELD(shmp_mpmc_slot, payload) } },
+
+	{ STRUCT(shmp_broadcast_control),
+	  { FIELD(shmp_broadcast_control, tail), FIELD(shmp_broadcast_control, tail_reserved),
+	    FIELD(shmp_broadcast_control, horizon), FIELD(shmp_broadcast_control, secret),
+	    FIELD(shmp_broadcast_control, horizon_reserved), FIELD(shmp_broadcast_control, tickets),
+	    FIELD(shmp_broadcast_control, serving), FIELD(shmp_broadcast_control, tickets_reserved),
+	    FIELD(shmp_broadcast_control, boundary), FIELD(shmp_broadcast_control, not_empty),
+	    FIELD(shmp_broadcast_control, not_full) } },
+	{ STRUCT(shmp_broadcast_header),
+	  { FIELD(shmp_broadcast_header, tag), FIELD(shmp_broadcast_header, about),
+	    FIELD(shmp_broadcast_header, sequence) } },
 
 	/* between an application and the library */
 	{ STRUCT(shmc_client_options),
@@ -133,6 +145,18 @@ static const struct layout_number {
 	NUMBER(SHMP_MPMC_POPPING),
 	NUMBER(SHMP_MPMC_INTENDED),
 	NUMBER(SHMP_MPMC_RETAKING),
+	NUMBER(SHMP_BROADCAST_VERSION),
+	NUMBER(SHMP_BROADCAST_CAPACITY_BYTES),
+	NUMBER(SHMP_BROADCAST_MESSAGE_BYTES_MAX),
+	NUMBER(SHMP_BROADCAST_WRITERS_MAX),
+	NUMBER(SHMP_BROADCAST_READERS_MAX),
+	NUMBER(SHMP_BROADCAST_BLOCK),
+	NUMBER(SHMP_BROADCAST_EXCLUSIVE),
+	NUMBER(SHMP_BROADCAST_UNIT_SHIFT),
+	NUMBER(SHMP_BROADCAST_PAD),
+	NUMBER(SHMP_BROADCAST_SLACK),
+	NUMBER(SHMP_BROADCAST_INTENDED),
+	NUMBER(SHMP_BROADCAST_ACTIVE),
 #define RESULT(symbol_, value_, text_) NUMBER(SHMC_##symbol_),
 	SHMC_RESULTS(RESULT) NUMBER(SHMC_TRY),
 	NUMBER(SHMC_FOREVER),

@@ -1,0 +1,44 @@
+/*
+ * broadcast: how others' lines are read, by writers that look for room and by repair. What was
+ * loaded is bounded here, so that whoever uses it may calculate with it.
+ */
+#ifndef SHMP_BROADCAST_SCAN_H
+#define SHMP_BROADCAST_SCAN_H
+
+#include "protocol/broadcast.h"
+
+struct shmp_broadcast_intent {
+	uint64_t position;
+	uint64_t prev; /* owner of what ends there */
+	uint64_t need; /* of the owner of the intent alone, when he is dead */
+};
+
+/* False when the writer @endpoint intends nothing. */
+static inline bool shmp_broadcast_load_intent(const struct shmp_endpoint *endpoint,
+					      struct shmp_broadcast_intent *ret_intent)
+{
+	/* [broadcast.I] acquire; pairs with shmp_broadcast_intend */
+	uint64_t word = atomic_load_explicit(&endpoint->intent[0], memory_order_acquire);
+
+	if ((word & SHMP_BROADCAST_INTENDED) == 0)
+		return false;
+	word &= ~SHMP_BROADCAST_INTENDED;
+	ret_intent->position = word >> 8;
+	ret_intent->prev = word & 0xff;
+	/* relaxed: stored before the intent by one who is dead; nobody else asks */
+	ret_intent->need = atomic_load_explicit(&endpoint->intent[1], memory_order_relaxed);
+	return true;
+}
+
+/* False when the reader @endpoint has not joined, or is gone. */
+static inline bool shmp_broadcast_load_cursor(const struct shmp_endpoint *endpoint,
+					      uint64_t *ret_position)
+{
+	/* [broadcast.C] acquire; pairs with shmp_broadcast_move_to */
+	uint64_t word = atomic_load_explicit(&endpoint->cursor, memory_order_acquire);
+
+	*ret_position = word >> 8;
+	return (word & SHMP_BROADCAST_ACTIVE) != 0;
+}
+
+#endif
