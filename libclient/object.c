@@ -300,3 +300,18 @@ enum shmc_result shmc__object_look(const struct shmc__object *object, struct shm
 	look->missed = inner.missed;
 	return r < 0 ? SHMC_CORRUPT : SHMC_OK;
 }
+
+void shmc__object_statistics_of_all(const struct shmc__object *object,
+				    struct shmc_statistics *ret_statistics)
+{
+	struct shmc_statistics sum = { .messages = 0 }, one;
+
+	for (uint32_t i = 0; i < object->mapping->segment.plan.endpoint_count; i++) {
+		shmc__object_statistics(object, i, &one);
+		sum.messages += one.messages;
+		sum.bytes += one.bytes;
+		sum.refused += one.refused;
+		sum.waits += one.waits;
+	}
+	*ret_statistics = sum;
+}

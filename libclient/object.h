@@ -76,5 +76,8 @@ enum shmc_result shmc__object_look(const struct shmc__object *object, struct shm
 
 void shmc__object_statistics(const struct shmc__object *object, uint32_t endpoint,
 			     struct shmc_statistics *ret_statistics);
+/* The sums over all places. */
+void shmc__object_statistics_of_all(const struct shmc__object *object,
+				    struct shmc_statistics *ret_statistics);
 
 #endif

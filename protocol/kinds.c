@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "protocol/array.h"
+#include "protocol/atomic.h"
 #include "protocol/broadcast.h"
 #include "protocol/mpmc.h"
 #include "protocol/spsc.h"
@@ -11,6 +13,8 @@ const struct shmp_kind *const shmp_kinds[] = {
 	&shmp_spsc_kind,
 	&shmp_mpmc_kind,
 	&shmp_broadcast_kind,
+	&shmp_array_kind,
+	&shmp_atomic_kind,
 };
 const size_t shmp_kind_count = sizeof(shmp_kinds) / sizeof(shmp_kinds[0]);
 

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "protocol/array.h"
+#include "protocol/atomic.h"
 #include "protocol/broadcast.h"
 #include "protocol/endpoint.h"
 #include "protocol/kinds.h"
@@ -15,6 +17,7 @@
 #include "protocol/outcome.h"
 #include "protocol/segment.h"
 #include "protocol/spsc.h"
+#include "protocol/type.h"
 #include "protocol/waiter.h"
 #include "shmclient/shmclient.h"
 #include "tests/support/runner.h"
@@ -65,6 +68,11 @@ static const struct layout_struct {
 	{ STRUCT(shmp_mpmc_slot),
 	  { FIELD(shmp_mpmc_slot, word), FIELD(shmp_mpmc_slot, about),
 	    FIELD(shmp_mpmc_slot, payload) } },
+	{ STRUCT(shmp_atomic_control),
+	  { FIELD(shmp_atomic_control, changed), FIELD(shmp_atomic_control, reserved) } },
+	{ STRUCT(shmp_atomic_value),
+	  { FIELD(shmp_atomic_value, wide), FIELD(shmp_atomic_value, narrow),
+	    FIELD(shmp_atomic_value, narrow_reserved), FIELD(shmp_atomic_value, reserved) } },
 
 	{ STRUCT(shmp_broadcast_control),
 	  { FIELD(shmp_broadcast_control, tail), FIELD(shmp_broadcast_control, tail_reserved),
@@ -102,6 +110,13 @@ static const struct layout_struct {
 	{ STRUCT(shmc_mpmc_endpoint),
 	  { FIELD(shmc_mpmc_endpoint, state), FIELD(shmc_mpmc_endpoint, is_own),
 	    FIELD(shmc_mpmc_endpoint, pushed), FIELD(shmc_mpmc_endpoint, popped) } },
+	{ STRUCT(shmc_array_options),
+	  { FIELD(shmc_array_options, element_bytes), FIELD(shmc_array_options, elements),
+	    FIELD(shmc_array_options, element_type), FIELD(shmc_array_options, endpoints_max),
+	    FIELD(shmc_array_options, mode), FIELD(shmc_array_options, reuse) } },
+	{ STRUCT(shmc_atomic_options),
+	  { FIELD(shmc_atomic_options, type), FIELD(shmc_atomic_options, endpoints_max),
+	    FIELD(shmc_atomic_options, mode), FIELD(shmc_atomic_options, reuse) } },
 };
 
 #define COUNT_OF(array_) (sizeof(array_) / sizeof(*(array_)))
@@ -157,6 +172,33 @@ static const struct layout_number {
 	NUMBER(SHMP_BROADCAST_SLACK),
 	NUMBER(SHMP_BROADCAST_INTENDED),
 	NUMBER(SHMP_BROADCAST_ACTIVE),
+	NUMBER(SHMP_ARRAY_VERSION),
+	NUMBER(SHMP_ARRAY_ELEMENT_BYTES),
+	NUMBER(SHMP_ARRAY_ELEMENTS),
+	NUMBER(SHMP_ARRAY_ELEMENT_TYPE),
+	NUMBER(SHMP_ARRAY_ENDPOINTS_MAX),
+	NUMBER(SHMP_ATOMIC_VERSION),
+	NUMBER(SHMP_ATOMIC_TYPE),
+	NUMBER(SHMP_ATOMIC_ENDPOINTS_MAX),
+	NUMBER(SHMP_TYPE_BYTES),
+	NUMBER(SHMP_TYPE_BOOL),
+	NUMBER(SHMP_TYPE_I8),
+	NUMBER(SHMP_TYPE_I16),
+	NUMBER(SHMP_TYPE_I32),
+	NUMBER(SHMP_TYPE_I64),
+	NUMBER(SHMP_TYPE_U8),
+	NUMBER(SHMP_TYPE_U16),
+	NUMBER(SHMP_TYPE_U32),
+	NUMBER(SHMP_TYPE_U64),
+	NUMBER(SHMP_TYPE_FLOAT),
+	NUMBER(SHMP_TYPE_DOUBLE),
+	NUMBER(SHMP_TYPE_DECIMAL128),
+	NUMBER(SHMP_TYPE_UUID),
+	NUMBER(SHMP_TYPE_TIME),
+	NUMBER(SHMP_TYPE_DURATION),
+	NUMBER(SHMP_TYPE_STRING),
+	NUMBER(SHMP_TYPE_STRUCT),
+	NUMBER(SHMP_TYPE_OWN),
 #define RESULT(symbol_, value_, text_) NUMBER(SHMC_##symbol_),
 	SHMC_RESULTS(RESULT) NUMBER(SHMC_TRY),
 	NUMBER(SHMC_FOREVER),
@@ -171,6 +213,34 @@ static const struct layout_number {
 	NUMBER(SHMC_SPSC_CONSUMER),
 	NUMBER(SHMC_MPMC_PRODUCER),
 	NUMBER(SHMC_MPMC_CONSUMER),
+	NUMBER(SHMC_ARRAY_WRITER),
+	NUMBER(SHMC_ARRAY_READER),
+	NUMBER(SHMC_ATOMIC_WRITER),
+	NUMBER(SHMC_ATOMIC_READER),
+	NUMBER(SHMC_ORDER_RELAXED),
+	NUMBER(SHMC_ORDER_ACQUIRE),
+	NUMBER(SHMC_ORDER_RELEASE),
+	NUMBER(SHMC_ORDER_ACQ_REL),
+	NUMBER(SHMC_ORDER_SEQ_CST),
+	NUMBER(SHMC_TYPE_BYTES),
+	NUMBER(SHMC_TYPE_BOOL),
+	NUMBER(SHMC_TYPE_I8),
+	NUMBER(SHMC_TYPE_I16),
+	NUMBER(SHMC_TYPE_I32),
+	NUMBER(SHMC_TYPE_I64),
+	NUMBER(SHMC_TYPE_U8),
+	NUMBER(SHMC_TYPE_U16),
+	NUMBER(SHMC_TYPE_U32),
+	NUMBER(SHMC_TYPE_U64),
+	NUMBER(SHMC_TYPE_FLOAT),
+	NUMBER(SHMC_TYPE_DOUBLE),
+	NUMBER(SHMC_TYPE_DECIMAL128),
+	NUMBER(SHMC_TYPE_UUID),
+	NUMBER(SHMC_TYPE_TIME),
+	NUMBER(SHMC_TYPE_DURATION),
+	NUMBER(SHMC_TYPE_STRING),
+	NUMBER(SHMC_TYPE_STRUCT),
+	NUMBER(SHMC_TYPE_OWN),
 };
 
 static void print_struct(FILE *out, const struct layout_struct *layout)

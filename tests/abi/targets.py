@@ -27,6 +27,8 @@ TARGETS = [
 # The rest of protocol/ is the wire, which is text.
 HEADERS = [
     "abi.h",
+    "array.h",
+    "atomic.h",
     "broadcast.h",
     "copy.h",
     "doorbell.h",
@@ -36,6 +38,7 @@ HEADERS = [
     "outcome.h",
     "segment.h",
     "spsc.h",
+    "type.h",
     "waiter.h",
 ]
 

@@ -6,11 +6,14 @@
 #ifndef SHMCLIENT_SHMCLIENT_H
 #define SHMCLIENT_SHMCLIENT_H
 
+#include "shmclient/array.h"
+#include "shmclient/atomic.h"
 #include "shmclient/client.h"
 #include "shmclient/mpmc.h"
 #include "shmclient/observer.h"
 #include "shmclient/result.h"
 #include "shmclient/spsc.h"
+#include "shmclient/type.h"
 
 #define SHMC_VERSION_MAJOR 0
 #define SHMC_VERSION_MINOR 1

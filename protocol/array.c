@@ -1,0 +1,187 @@
+/* array: geometry, and the broker's side. See array.h. */
+#include "protocol/array.h"
+
+#include <string.h>
+
+#include "protocol/copy.h"
+
+#define ELEMENT_BYTES_MAX (UINT64_C(1) << 31)
+#define ELEMENTS_MAX	  (UINT64_C(1) << 40)
+#define DATA_BYTES_MAX	  (UINT64_C(1) << 40)
+#define OWN_TYPE_MAX	  ((UINT64_C(1) << 53) - 1) /* what JSON numbers hold exactly */
+
+void shmp_array_view(const struct shmp_segment *segment, struct shmp_array *ret_array)
+{
+	*ret_array = (struct shmp_array){
+		.data = segment->data,
+		.element_bytes = segment->plan.option[SHMP_ARRAY_ELEMENT_BYTES],
+		.count = segment->plan.option[SHMP_ARRAY_ELEMENTS],
+	};
+}
+
+void shmp_array_fill(const struct shmp_array *array, uint64_t first, uint64_t count,
+		     const void *element)
+{
+	uint64_t all = count * array->element_bytes;
+	uint64_t done = array->element_bytes;
+	uint8_t *to = shmp_array_at(array, first);
+
+	if (count == 0)
+		return;
+	/* from here on a shared copy is copied: @element may lie in the array itself */
+	memmove(to, element, done);
+	while (done < all) {
+		uint64_t step = done < all - done ? done : all - done;
+
+		memcpy(to + done, to, step);
+		done += step;
+	}
+}
+
+static bool is_type(uint64_t type)
+{
+	return type == SHMP_TYPE_BYTES || type >= SHMP_TYPE_OWN ||
+	       shmp_type_bytes((uint32_t)type) != 0;
+}
+
+static int array_plan(const uint64_t *option, struct shmp_plan *ret_plan, const char **ret_why)
+{
+	uint64_t type = option[SHMP_ARRAY_ELEMENT_TYPE];
+	uint64_t count = option[SHMP_ARRAY_ELEMENTS];
+	uint64_t endpoints = option[SHMP_ARRAY_ENDPOINTS_MAX];
+	uint64_t bytes = option[SHMP_ARRAY_ELEMENT_BYTES];
+	uint32_t typed = type < SHMP_TYPE_OWN ? shmp_type_bytes((uint32_t)type) : 0;
+
+	if (!is_type(type)) {
+		*ret_why = "no element can be of this type; own ones begin at 256";
+		return SHMP_ARRAY_ELEMENT_TYPE + 1;
+	}
+	if (bytes == 0)
+		bytes = typed != 0 ? typed : 1;
+	if (typed != 0 && bytes != typed) {
+		*ret_why = "element_type has another size";
+		return SHMP_ARRAY_ELEMENT_BYTES + 1;
+	}
+	if (count > DATA_BYTES_MAX / bytes) {
+		*ret_why = "elements of element_bytes make more than 2^40 bytes";
+		return SHMP_ARRAY_ELEMENTS + 1;
+	}
+	*ret_plan = (struct shmp_plan){
+		.data_bytes = shmp_round_up(count * bytes, SHMP_PAGE),
+		.endpoint_count = (uint32_t)endpoints,
+		.option = { [SHMP_ARRAY_ELEMENT_BYTES] = bytes,
+			    [SHMP_ARRAY_ELEMENTS] = count,
+			    [SHMP_ARRAY_ELEMENT_TYPE] = type,
+			    [SHMP_ARRAY_ENDPOINTS_MAX] = endpoints },
+	};
+	ret_plan->ctl_bytes = shmp_segment_ctl_bytes(ret_plan);
+	return 0;
+}
+
+static void array_init(const struct shmp_segment *segment)
+{
+	(void)segment; /* elements begin as zeroes */
+}
+
+static int array_validate(const struct shmp_segment *segment, const char **ret_why)
+{
+	/* any bytes are elements */
+	(void)segment;
+	(void)ret_why;
+	return 0;
+}
+
+static void array_attach(const struct shmp_segment *segment, uint32_t endpoint)
+{
+	struct shmp_endpoint *self = &segment->endpoints[endpoint];
+
+	/* relaxed: the place is nobody's; the state's release publishes it to the new owner */
+	atomic_store_explicit(&self->park_key, 0, memory_order_relaxed);
+	/* relaxed: as above */
+	atomic_store_explicit(&self->doorbell, 0, memory_order_relaxed);
+}
+
+static int array_repair(const struct shmp_segment *segment, uint32_t endpoint, bool died)
+{
+	(void)died; /* nobody holds anything */
+	array_attach(segment, endpoint);
+	return 0;
+}
+
+static void array_wake(const struct shmp_segment *segment)
+{
+	(void)segment; /* nobody waits */
+}
+
+static int array_require_fence(const struct shmp_segment *segment)
+{
+	(void)segment;
+	return 0;
+}
+
+static bool array_waits(const struct shmp_segment *segment, uint32_t endpoint)
+{
+	(void)segment;
+	(void)endpoint;
+	return false;
+}
+
+static void array_figures(const struct shmp_segment *segment, shmp_figure_fn figure, void *context)
+{
+	uint64_t written = 0;
+
+	for (uint32_t i = 0; i < segment->plan.endpoint_count; i++)
+		/* relaxed: a statistic */
+		written += atomic_load_explicit(&segment->endpoints[i].items, memory_order_relaxed);
+	figure(context, "elements", segment->plan.option[SHMP_ARRAY_ELEMENTS]);
+	figure(context, "element_bytes", segment->plan.option[SHMP_ARRAY_ELEMENT_BYTES]);
+	figure(context, "written_elements", written);
+}
+
+static const struct shmp_role array_roles[] = {
+	{ .name = "writer", .ctl = SHMP_ACCESS_WRITE, .data = SHMP_ACCESS_WRITE, .writes = true },
+	{ .name = "reader", .ctl = SHMP_ACCESS_READ, .data = SHMP_ACCESS_READ },
+};
+
+static const struct shmp_option array_options[] = {
+	[SHMP_ARRAY_ELEMENT_BYTES] = { .name = "element_bytes",
+				       .help = "size of one element; 0 = that of element_type",
+				       .min = 0,
+				       .max = ELEMENT_BYTES_MAX },
+	[SHMP_ARRAY_ELEMENTS] = { .name = "elements",
+				  .help = "how many there are",
+				  .min = 1,
+				  .max = ELEMENTS_MAX,
+				  .preset = 1024 },
+	[SHMP_ARRAY_ELEMENT_TYPE] = { .name = "element_type",
+				      .help = "0 bytes, 1 bool, 2-5 i8-i64, 6-9 u8-u64, 10 float, "
+					      "11 double, 12 decimal128, 13 uuid, 14 time, "
+					      "15 duration, from 256 on your own",
+				      .min = 0,
+				      .max = OWN_TYPE_MAX },
+	[SHMP_ARRAY_ENDPOINTS_MAX] = { .name = "endpoints_max",
+				       .help = "writers and readers together",
+				       .min = 1,
+				       .max = SHMP_ENDPOINTS_MAX,
+				       .preset = 64 },
+};
+
+const struct shmp_kind shmp_array_kind = {
+	.name = "array",
+	.id = 6,
+	.version = SHMP_ARRAY_VERSION,
+	.ctl_suffices = true,
+	.roles = array_roles,
+	.role_count = sizeof(array_roles) / sizeof(array_roles[0]),
+	.options = array_options,
+	.option_count = sizeof(array_options) / sizeof(array_options[0]),
+	.plan = array_plan,
+	.init = array_init,
+	.validate = array_validate,
+	.attach = array_attach,
+	.repair = array_repair,
+	.wake = array_wake,
+	.waits = array_waits,
+	.require_fence = array_require_fence,
+	.figures = array_figures,
+};
