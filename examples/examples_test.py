@@ -3,7 +3,7 @@
 
 usage: examples_test.py BUILD_DIR SOURCE_DIR GROUP
 
-GROUP is demo, first_program, many or streaming. Each test is a function named by a sentence; it fails
+GROUP is demo, first_program, many, streaming or values. Each test is a function named by a sentence; it fails
 by an exception. Everything happens in a temporary folder, with a broker of its own.
 """
 
@@ -232,6 +232,15 @@ def what_many_send_at_once_is_received_and_counted(place):
     assert re.search("^all receivers +80000 messages +640000 bytes", said, re.M), said
 
 
+# ---- values --------------------------------------------------------------------------------------
+
+
+def a_shared_array_is_filled_and_bulk_copied_by_another_process(place):
+    place.start_built_broker()
+    said = place.run(place.example("array_shared"), "50000")
+    assert "50000 prices" in said, said
+
+
 GROUPS = {
     "demo": [
         a_text_arrives_as_it_was_although_its_producer_is_killed,
@@ -245,6 +254,9 @@ GROUPS = {
     "streaming": [
         a_killed_producer_is_followed_by_one_that_sends_the_rest,
         an_event_loop_takes_every_line_and_ends_with_the_producer,
+    ],
+    "values": [
+        a_shared_array_is_filled_and_bulk_copied_by_another_process,
     ],
     "first_program": [
         the_first_program_does_what_the_readme_says,

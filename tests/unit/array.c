@@ -1,0 +1,111 @@
+/* array: sizes that follow from options, and moves that stay inside whatever the elements hold. */
+#include "protocol/array.h"
+
+#include <string.h>
+
+#include "tests/support/runner.h"
+#include "tests/support/segment.h"
+
+static int plan(uint64_t element_bytes, uint64_t elements, uint64_t type, struct shmp_plan *ret)
+{
+	uint64_t option[SHMP_OPTIONS_MAX] = { element_bytes, elements, type, 4 };
+	const char *why = NULL;
+	int r = shmp_array_kind.plan(option, ret, &why);
+
+	ck_assert((r == 0) == (why == NULL));
+	return r;
+}
+
+TEST(a_type_gives_the_element_its_size)
+{
+	struct shmp_plan got;
+
+	for (uint32_t type = SHMP_TYPE_BOOL; type <= SHMP_TYPE_DURATION; type++) {
+		ck_assert_int_eq(plan(0, 10, type, &got), 0);
+		ck_assert_uint_eq(got.option[SHMP_ARRAY_ELEMENT_BYTES], shmp_type_bytes(type));
+		ck_assert_int_eq(plan(shmp_type_bytes(type), 10, type, &got), 0);
+		ck_assert_int_eq(plan(shmp_type_bytes(type) + 1, 10, type, &got),
+				 SHMP_ARRAY_ELEMENT_BYTES + 1);
+	}
+	ck_assert_int_eq(plan(0, 10, SHMP_TYPE_BYTES, &got), 0);
+	ck_assert_uint_eq(got.option[SHMP_ARRAY_ELEMENT_BYTES], 1);
+	ck_assert_int_eq(plan(77, 10, SHMP_TYPE_OWN + 9, &got), 0);
+}
+
+TEST(what_cannot_be_is_named)
+{
+	struct shmp_plan got;
+
+	ck_assert_int_eq(plan(8, 10, SHMP_TYPE_STRING, &got), SHMP_ARRAY_ELEMENT_TYPE + 1);
+	ck_assert_int_eq(plan(8, 10, SHMP_TYPE_STRUCT, &got), SHMP_ARRAY_ELEMENT_TYPE + 1);
+	ck_assert_int_eq(plan(8, 10, 255, &got), SHMP_ARRAY_ELEMENT_TYPE + 1);
+	ck_assert_int_eq(plan(UINT64_C(1) << 31, 513, 0, &got), SHMP_ARRAY_ELEMENTS + 1);
+	ck_assert_int_eq(plan(UINT64_C(1) << 31, 512, 0, &got), 0);
+	ck_assert_uint_eq(got.data_bytes, UINT64_C(1) << 40);
+}
+
+TEST(a_fill_stays_within_its_part)
+{
+	uint8_t room[3 * 20];
+	struct shmp_array array = { room + 3, 3, 18 };
+
+	for (uint64_t first = 0; first <= 18; first++) {
+		for (uint64_t count = 0; count <= 18 - first; count++) {
+			memset(room, 'x', sizeof(room));
+			ck_assert(shmp_array_has(&array, first, count));
+			shmp_array_fill(&array, first, count, "abc");
+			for (uint64_t i = 0; i < sizeof(room); i++) {
+				bool is_in = i >= 3 * (first + 1) && i < 3 * (first + 1 + count);
+
+				if (room[i] != (is_in ? "abc"[i % 3] : 'x'))
+					ck_abort_msg("%lu from %lu: byte %lu", count, first, i);
+			}
+		}
+	}
+}
+
+TEST(a_fill_takes_an_element_of_the_array_itself)
+{
+	uint8_t room[] = "aabbccddee";
+	struct shmp_array array = { room, 2, 5 };
+
+	shmp_array_fill(&array, 1, 3, room + 6);
+	ck_assert_str_eq((char *)room, "aaddddddee");
+}
+
+TEST(ranges_that_wrap_around_are_none)
+{
+	struct shmp_array array = { NULL, 8, 10 };
+
+	ck_assert(shmp_array_has(&array, 10, 0));
+	ck_assert(!shmp_array_has(&array, 11, 0));
+	ck_assert(!shmp_array_has(&array, 9, 2));
+	ck_assert(!shmp_array_has(&array, 1, UINT64_MAX));
+	ck_assert(!shmp_array_has(&array, UINT64_MAX, 2));
+}
+
+static void ignore(void *context, const char *name, uint64_t value)
+{
+	(void)context;
+	(void)name;
+	(void)value;
+}
+
+TEST(a_segment_full_of_ones_is_an_array_like_any_other)
+{
+	uint64_t option[SHMP_OPTIONS_MAX] = { 8, 100, 0, 4 };
+	struct shmt_segment segment;
+	const char *why;
+
+	shmt_segment_make(&segment, "array", option);
+	memset(segment.map.head, 0xff, segment.map.plan.ctl_bytes);
+	memset(segment.map.data, 0xff, segment.map.plan.data_bytes);
+	ck_assert_int_eq(shmp_array_kind.validate(&segment.map, &why), 0);
+	shmp_array_kind.figures(&segment.map, ignore, NULL);
+	ck_assert_int_eq(shmp_array_kind.repair(&segment.map, 0, true), 0);
+	shmp_array_kind.attach(&segment.map, 0);
+	ck_assert(!shmp_array_kind.waits(&segment.map, 0));
+	shmt_segment_free(&segment);
+}
+
+SHMT_MAIN
