@@ -88,12 +88,14 @@ enum shmc_result shmc_array_open(struct shmc_client *client, const char *name,
 	static const char *const names[] = {
 		[SHMC_ARRAY_WRITER] = "writer",
 		[SHMC_ARRAY_READER] = "reader",
+		[SHMC_ARRAY_OBSERVER] = "observer",
 	};
 	struct shmc_array *array;
 	enum shmc_result result;
 
-	if (role != SHMC_ARRAY_WRITER && role != SHMC_ARRAY_READER)
-		return shmc__error(error, SHMC_INVALID, "role: neither writer nor reader");
+	if ((unsigned int)role > SHMC_ARRAY_OBSERVER)
+		return shmc__error(error, SHMC_INVALID,
+				   "role: neither writer nor reader nor observer");
 	array = calloc(1, sizeof(*array));
 	if (!array)
 		return shmc__error_from_errno(error, "open the array", ENOMEM);

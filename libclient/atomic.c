@@ -84,12 +84,14 @@ enum shmc_result shmc_atomic_open(struct shmc_client *client, const char *name,
 	static const char *const names[] = {
 		[SHMC_ATOMIC_WRITER] = "writer",
 		[SHMC_ATOMIC_READER] = "reader",
+		[SHMC_ATOMIC_OBSERVER] = "observer",
 	};
 	struct shmc_atomic *atomic;
 	enum shmc_result result;
 
-	if (role != SHMC_ATOMIC_WRITER && role != SHMC_ATOMIC_READER)
-		return shmc__error(error, SHMC_INVALID, "role: neither writer nor reader");
+	if ((unsigned int)role > SHMC_ATOMIC_OBSERVER)
+		return shmc__error(error, SHMC_INVALID,
+				   "role: neither writer nor reader nor observer");
 	atomic = calloc(1, sizeof(*atomic));
 	if (!atomic)
 		return shmc__error_from_errno(error, "open the atomic", ENOMEM);
@@ -431,7 +433,7 @@ static enum shmc_result value_wait(struct shmc_atomic *atomic, struct value_look
 {
 	int r;
 
-	if (!shmc__gate_is_open(atomic->read_gate))
+	if (!shmc__gate_is_open(atomic->read_gate) || shmc__object_observes(&atomic->object))
 		return shmc__move_refuse(&atomic->object);
 	r = shmc__move_receive(&atomic->object, &atomic->view.control->changed, timeout_ns,
 			       value_move_look, look);
@@ -480,6 +482,8 @@ enum shmc_result shmc_atomic_fd(struct shmc_atomic *atomic, int *ret_fd, struct 
 
 	if (shmc__object_is_forked(&atomic->object))
 		return shmc__error(error, SHMC_FORKED, "this atomic is the parent process's");
+	if (shmc__object_observes(&atomic->object))
+		return shmc__error(error, SHMC_INVALID, "an observer has no descriptor");
 	result = shmc__bell_open(&atomic->object, error);
 	if (result == SHMC_OK)
 		*ret_fd = atomic->object.bell.poll.fd;

@@ -138,9 +138,47 @@ static void array_figures(const struct shmp_segment *segment, shmp_figure_fn fig
 	figure(context, "written_elements", written);
 }
 
+/*
+ * Nothing tells whether an element was written meanwhile: what is shown of one that is larger than a
+ * word may be of two moments, as for anybody who reads it.
+ */
+static int array_look(const struct shmp_segment *segment, struct shmp_look *look, shmp_item_fn fn,
+		      void *context)
+{
+	uint32_t type = (uint32_t)segment->plan.option[SHMP_ARRAY_ELEMENT_TYPE];
+	uint64_t shown = 0;
+	struct shmp_array array;
+
+	shmp_array_view(segment, &array);
+	if (look->from > array.count)
+		look->from = array.count;
+	for (; look->from < array.count && shown < look->max; look->from++, shown++) {
+		uint64_t value[2];
+		char text[SHMP_TYPE_TEXT];
+		struct shmp_item item = { .what = "element",
+					  .position = look->from,
+					  .number = UINT64_MAX,
+					  .endpoint = -1 };
+		int r;
+
+		shmp_look_take(look, shmp_array_at(&array, look->from), array.element_bytes, &item);
+		if (shmp_type_bytes(type) != 0) {
+			shmp_look_copy(value, shmp_array_at(&array, look->from),
+				       array.element_bytes);
+			shmp_type_format(type, value, array.element_bytes, text, sizeof(text));
+			item.text = text;
+		}
+		r = fn(context, &item);
+		if (r != 0)
+			return r;
+	}
+	return 0;
+}
+
 static const struct shmp_role array_roles[] = {
 	{ .name = "writer", .ctl = SHMP_ACCESS_WRITE, .data = SHMP_ACCESS_WRITE, .writes = true },
 	{ .name = "reader", .ctl = SHMP_ACCESS_READ, .data = SHMP_ACCESS_READ },
+	SHMP_ROLE_OBSERVER,
 };
 
 static const struct shmp_option array_options[] = {
@@ -184,4 +222,5 @@ const struct shmp_kind shmp_array_kind = {
 	.waits = array_waits,
 	.require_fence = array_require_fence,
 	.figures = array_figures,
+	.look = array_look,
 };

@@ -124,10 +124,51 @@ static void atomic_figures(const struct shmp_segment *segment, shmp_figure_fn fi
 	figure(context, "changes", changes);
 }
 
+static void atomic_require_pieces(const struct shmp_segment *segment)
+{
+	struct shmp_atomic_control *control = segment->control;
+
+	shmp_waiter_require_pieces(&control->changed);
+}
+
+static int atomic_look(const struct shmp_segment *segment, struct shmp_look *look, shmp_item_fn fn,
+		       void *context)
+{
+	uint32_t type = (uint32_t)segment->plan.option[SHMP_ATOMIC_TYPE];
+	uint32_t bytes = shmp_type_bytes(type);
+	struct shmp_item item = { .what = "value", .number = UINT64_MAX, .endpoint = -1 };
+	struct shmp_atomic atomic;
+	char text[SHMP_TYPE_TEXT];
+	uint8_t value[8];
+	uint64_t wide;
+	uint32_t narrow;
+	int r;
+
+	if (look->from != 0 || look->max == 0)
+		return 0;
+	shmp_atomic_view(segment, &atomic);
+	wide = shmp_atomic_load(&atomic, memory_order_acquire);
+	narrow = (uint32_t)wide;
+	if (type == SHMP_TYPE_BOOL)
+		value[0] = wide != 0;
+	else if (atomic.is_narrow)
+		memcpy(value, &narrow, sizeof(narrow));
+	else
+		memcpy(value, &wide, sizeof(wide));
+	shmp_look_take(look, value, bytes, &item);
+	shmp_type_format(type, value, bytes, text, sizeof(text));
+	item.text = text;
+	r = fn(context, &item);
+	if (r == 0)
+		look->from = 1;
+	return r;
+}
+
 static const struct shmp_role atomic_roles[] = {
 	{ .name = "writer", .ctl = SHMP_ACCESS_WRITE, .data = SHMP_ACCESS_WRITE, .writes = true },
 	/* who waits writes that he does */
 	{ .name = "reader", .ctl = SHMP_ACCESS_WRITE, .data = SHMP_ACCESS_READ },
+	SHMP_ROLE_OBSERVER,
 };
 
 static const struct shmp_option atomic_options[] = {
@@ -160,5 +201,7 @@ const struct shmp_kind shmp_atomic_kind = {
 	.wake = atomic_wake,
 	.waits = atomic_waits,
 	.require_fence = atomic_require_fence,
+	.require_pieces = atomic_require_pieces,
 	.figures = atomic_figures,
+	.look = atomic_look,
 };

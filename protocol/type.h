@@ -5,6 +5,8 @@
 #ifndef SHMP_TYPE_H
 #define SHMP_TYPE_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum shmp_type {
@@ -43,5 +45,25 @@ static inline uint32_t shmp_type_bytes(uint32_t type)
 
 	return type < SHMP_TYPE_COUNT ? bytes[type] : 0;
 }
+
+#define SHMP_TYPE_TEXT 64u /* room for the text of any value but strings and bytes */
+
+/* "u32"; "own" beyond the list. */
+const char *shmp_type_name(uint32_t type);
+
+/*
+ * The value for people, cut to @room and ended by NUL; the length it has uncut. Any bytes are fine.
+ * What has no form of its own is hexadecimal.
+ */
+size_t shmp_type_format(uint32_t type, const void *value, size_t bytes, char *text, size_t room);
+
+/*
+ * The reverse: 0; -EINVAL not a value of the type; -ERANGE one that it cannot hold. Nothing is
+ * stored unless 0.
+ */
+int shmp_type_parse(uint32_t type, const char *text, void *ret_value, size_t bytes);
+
+/* UTF-8 without NUL. */
+bool shmp_type_is_text(const char *text, size_t bytes);
 
 #endif

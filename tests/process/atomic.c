@@ -428,6 +428,19 @@ TEST(a_descriptor_tells_of_changes)
 	scene_close(&scene);
 }
 
+TEST(an_observer_sees_the_value_and_makes_no_move)
+{
+	struct scene scene = scene_open(SHMC_TYPE_I32);
+	struct shmc_atomic *observer = open_atomic(scene.client, SHMC_ATOMIC_OBSERVER);
+
+	shmt_assert_ok(shmc_atomic_store(scene.atomic, (uint64_t)-7, SEQ_CST));
+	ck_assert_uint_eq(value_of(observer), (uint64_t)-7);
+	shmt_assert_result(shmc_atomic_wait(observer, 0, SHMC_TRY, NULL), SHMC_INVALID);
+	shmt_assert_result(shmc_atomic_store(observer, 0, SEQ_CST), SHMC_INVALID);
+	shmc_atomic_close(observer);
+	scene_close(&scene);
+}
+
 static void change_and_die(struct shmt_peer *test, void *context)
 {
 	struct shmt_broker *broker = context;

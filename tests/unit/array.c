@@ -108,4 +108,43 @@ TEST(a_segment_full_of_ones_is_an_array_like_any_other)
 	shmt_segment_free(&segment);
 }
 
+struct seen {
+	char text[4][64];
+	unsigned count;
+};
+
+static int note(void *context, const struct shmp_item *item)
+{
+	struct seen *seen = context;
+
+	ck_assert_uint_eq(item->position, seen->count + 1);
+	ck_assert_uint_eq(item->payload_bytes, item->size);
+	snprintf(seen->text[seen->count++ % 4], 64, "%s", item->text);
+	return 0;
+}
+
+TEST(a_look_shows_elements_from_any_on_as_text_and_bytes)
+{
+	uint64_t option[SHMP_OPTIONS_MAX] = { 0, 3, SHMP_TYPE_I16, 4 };
+	struct seen seen = { .count = 0 };
+	struct shmt_segment segment;
+	struct shmp_segment map;
+	uint8_t room[8];
+	struct shmp_look look = { .from = 1, .max = 10, .room = room, .room_bytes = 8 };
+
+	shmt_segment_make(&segment, "array", option);
+	memcpy(segment.map.data, (int16_t[]){ 1, -2, 30000 }, 6);
+	shmt_segment_map(&segment, "observer", &map);
+	ck_assert_int_eq(shmp_array_kind.look(&map, &look, note, &seen), 0);
+	ck_assert_uint_eq(seen.count, 2);
+	ck_assert_str_eq(seen.text[0], "-2");
+	ck_assert_str_eq(seen.text[1], "30000");
+	ck_assert_uint_eq(look.from, 3);
+	look.from = UINT64_MAX;
+	ck_assert_int_eq(shmp_array_kind.look(&map, &look, note, &seen), 0);
+	ck_assert_uint_eq(look.from, 3);
+	shmp_segment_unmap(&map);
+	shmt_segment_free(&segment);
+}
+
 SHMT_MAIN

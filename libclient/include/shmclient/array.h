@@ -25,7 +25,8 @@ struct shmc_array;
 
 enum shmc_array_role {
 	SHMC_ARRAY_WRITER = 0,
-	SHMC_ARRAY_READER = 1, /* its memory is mapped read-only */
+	SHMC_ARRAY_READER = 1,	 /* its memory is mapped read-only */
+	SHMC_ARRAY_OBSERVER = 2, /* as a reader, and takes no endpoint */
 };
 
 /** How to make an array, or what is expected of one. Zero-filled is the default for everything. */

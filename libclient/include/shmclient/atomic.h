@@ -29,7 +29,8 @@ struct shmc_atomic;
 
 enum shmc_atomic_role {
 	SHMC_ATOMIC_WRITER = 0,
-	SHMC_ATOMIC_READER = 1, /* loads and waits; the value is mapped read-only */
+	SHMC_ATOMIC_READER = 1,	  /* loads and waits; the value is mapped read-only */
+	SHMC_ATOMIC_OBSERVER = 2, /* loads; takes no endpoint and maps everything read-only */
 };
 
 /** Memory orders, as in C11. A change may be stronger than asked for, never weaker. */
