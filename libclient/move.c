@@ -23,8 +23,15 @@ enum shmc_result shmc__move_result(int r)
 		return SHMC_PEER_DEAD;
 	case SHMP_PEER_LEFT:
 		return SHMC_CLOSED;
+	case SHMP_HELD:
 	case SHMC__WAIT_TIMEOUT:
 		return SHMC_TIMEOUT;
+	case SHMP_OWNER_DIED:
+		return SHMC_OWNER_DIED;
+	case SHMP_UNRECOVERABLE:
+		return SHMC_UNRECOVERABLE;
+	case SHMP_DAMAGED:
+		return SHMC_DAMAGED;
 	case -EINVAL:
 		return SHMC_INVALID;
 	default:
@@ -34,7 +41,7 @@ enum shmc_result shmc__move_result(int r)
 
 enum shmc_result shmc__move_answer(struct shmc__object *object, int r)
 {
-	if (r == SHMP_FULL || r == SHMP_EMPTY || r == SHMC__WAIT_TIMEOUT)
+	if (r == SHMP_FULL || r == SHMP_EMPTY || r == SHMP_HELD || r == SHMC__WAIT_TIMEOUT)
 		shmp_endpoint_count(&shmc__object_self(object)->refused, 1);
 	return shmc__move_result(r);
 }

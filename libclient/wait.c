@@ -16,7 +16,7 @@ enum {
 
 static bool wait_goes_on(int r)
 {
-	return r == SHMP_FULL || r == SHMP_EMPTY;
+	return r == SHMP_FULL || r == SHMP_EMPTY || r == SHMP_HELD;
 }
 
 static uint64_t wait_deadline(uint64_t now, int64_t timeout_ns)

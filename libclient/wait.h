@@ -16,7 +16,7 @@
 #include "libclient/object.h"
 #include "protocol/waiter.h"
 
-/* One move of the structure: an enum shmp_outcome or -errno. FULL and EMPTY are waited out. */
+/* One move of the structure: an enum shmp_outcome or -errno. FULL, EMPTY and HELD are waited out. */
 typedef int (*shmc__move_fn)(void *context);
 
 /* What a polite processor does between two looks at a word. */
@@ -32,7 +32,7 @@ static inline void shmc__wait_pause(void)
 #define SHMC__WAIT_TIMEOUT 100 /* beside the outcomes: the time is up */
 
 /*
- * Repeats @move until it says anything but FULL or EMPTY, or @timeout_ns (negative: for ever) has
+ * Repeats @move until it says anything but FULL, EMPTY or HELD, or @timeout_ns (negative: for ever) has
  * passed since the call. @waiter is the one that the counterpart notifies; no doorbell is armed.
  */
 int shmc__wait(struct shmc__object *object, struct shmp_waiter *waiter, int64_t timeout_ns,

@@ -6,6 +6,7 @@
 #include "protocol/array.h"
 #include "protocol/atomic.h"
 #include "protocol/broadcast.h"
+#include "protocol/buffer.h"
 #include "protocol/mpmc.h"
 #include "protocol/spsc.h"
 
@@ -15,6 +16,7 @@ const struct shmp_kind *const shmp_kinds[] = {
 	&shmp_broadcast_kind,
 	&shmp_array_kind,
 	&shmp_atomic_kind,
+	&shmp_buffer_kind,
 };
 const size_t shmp_kind_count = sizeof(shmp_kinds) / sizeof(shmp_kinds[0]);
 

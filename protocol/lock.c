@@ -151,6 +151,13 @@ static uint32_t count_waiting(const struct shmp_lock *lock, const struct shmp_se
 	return count;
 }
 
+int64_t shmp_lock_holder(const struct shmp_lock *lock, const struct shmp_segment *segment)
+{
+	uint64_t word = shmp_lock_load(lock);
+
+	return is_sane(word, segment->plan.endpoint_count) ? (int64_t)(word >> 8 & 0xff) - 1 : -1;
+}
+
 void shmp_lock_look(const struct shmp_lock *lock, const struct shmp_segment *segment,
 		    struct shmp_lock_owner *ret_owner)
 {
@@ -158,6 +165,8 @@ void shmp_lock_look(const struct shmp_lock *lock, const struct shmp_segment *seg
 	struct shmp_lock_owner owner = {
 		.readers = count_readers(segment),
 		.waiting = count_waiting(lock, segment),
+		/* relaxed: a statistic */
+		.deaths = atomic_load_explicit(&lock->deaths, memory_order_relaxed),
 		.needs_recovery = (word & SHMP_LOCK_NEEDS_RECOVERY) != 0,
 		.is_unrecoverable = (word & SHMP_LOCK_UNRECOVERABLE) != 0,
 	};
@@ -243,6 +252,12 @@ int shmp_lock_require_fence(struct shmp_lock *lock)
 	return r < 0 ? r : shmp_waiter_require_fence(&lock->left);
 }
 
+void shmp_lock_require_pieces(struct shmp_lock *lock)
+{
+	shmp_waiter_require_pieces(&lock->freed);
+	shmp_waiter_require_pieces(&lock->left);
+}
+
 int shmp_lock_validate(const struct shmp_lock *lock, const struct shmp_segment *segment,
 		       const char **ret_why)
 {
@@ -266,8 +281,7 @@ void shmp_lock_figures(const struct shmp_lock *lock, const struct shmp_segment *
 	shmp_lock_look(lock, segment, &owner);
 	figure(context, "lock_readers", owner.readers);
 	figure(context, "lock_waiting", owner.waiting);
-	/* relaxed: a statistic */
-	figure(context, "lock_deaths", atomic_load_explicit(&lock->deaths, memory_order_relaxed));
+	figure(context, "lock_deaths", owner.deaths);
 	figure(context, "lock_needs_recovery", owner.needs_recovery);
 	figure(context, "lock_unrecoverable", owner.is_unrecoverable);
 	if (owner.state == SHMP_LOCK_PENDING)

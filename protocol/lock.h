@@ -36,6 +36,7 @@
  * [L] word: unlock, claim, repair -> lock; publishes what was written under it
  * [M] marks: reader -> writer; when cleared, the reader has read
  * [N] reach: broker -> writer; there are marks up to here
+ * [T] turns: writer -> looker; what is written from now on is of another turn
  *
  * Calls that may run together: all, of different endpoints; of one endpoint one at a time. Repair
  * of an endpoint with everything but that endpoint's own.
@@ -76,7 +77,8 @@ struct shmp_lock {
 	_Atomic uint32_t tid;	   /* of the thread that made it so, in its own pid namespace */
 	_Atomic uint32_t reach;	   /* places that were ever given out */
 	_Atomic uint64_t deaths;   /* holders who died writing */
-	uint64_t reserved[12];
+	_Atomic uint64_t turns;	   /* times that it was HELD */
+	uint64_t reserved[11];
 	struct shmp_waiter freed; /* where those wait who found it taken */
 	struct shmp_waiter left;  /* where a writer waits for the readers to leave */
 };
@@ -86,7 +88,8 @@ SHMP_FIELD(shmp_lock, since_ns, 8);
 SHMP_FIELD(shmp_lock, tid, 16);
 SHMP_FIELD(shmp_lock, reach, 20);
 SHMP_FIELD(shmp_lock, deaths, 24);
-SHMP_FIELD(shmp_lock, reserved, 32);
+SHMP_FIELD(shmp_lock, turns, 32);
+SHMP_FIELD(shmp_lock, reserved, 40);
 SHMP_FIELD(shmp_lock, freed, 128);
 SHMP_FIELD(shmp_lock, left, 192);
 
@@ -232,8 +235,27 @@ static inline bool shmp_lock_is_read(const struct shmp_locker *locker)
 	return marks != 0;
 }
 
+/* How often somebody wrote, or began to. */
+static inline uint64_t shmp_lock_turns(const struct shmp_lock *lock)
+{
+	/* [T] acquire; pairs with shmp_lock_enter */
+	return atomic_load_explicit(&lock->turns, memory_order_acquire);
+}
+
 /* CLOCK_MONOTONIC to some milliseconds, at a quarter of the price. */
 uint64_t shmp_lock_clock_ns(void);
+
+/* Who writes and since when, before the word says that he does. */
+static inline void shmp_lock_note(struct shmp_locker *locker)
+{
+	struct shmp_lock *lock = locker->lock;
+
+	/* relaxed: published by the word */
+	atomic_store_explicit(&lock->since_ns, shmp_lock_clock_ns(), memory_order_relaxed);
+	/* relaxed: as above */
+	atomic_store_explicit(&lock->tid, locker->tid, memory_order_relaxed);
+	shmp_endpoint_count(&lock->turns, 1);
+}
 
 /* The second half, after claim: DONE, OWNER_DIED (done, too), HELD: somebody reads. */
 static inline int shmp_lock_enter(struct shmp_locker *locker)
@@ -246,11 +268,10 @@ static inline int shmp_lock_enter(struct shmp_locker *locker)
 	}
 	if (SHMP_UNLIKELY(shmp_lock_is_read(locker)))
 		return SHMP_HELD;
-	/* relaxed: published by the word */
-	atomic_store_explicit(&lock->since_ns, shmp_lock_clock_ns(), memory_order_relaxed);
-	/* relaxed: as above */
-	atomic_store_explicit(&lock->tid, locker->tid, memory_order_relaxed);
+	shmp_lock_note(locker);
 	shmp_lock_store(lock, locker->name | locker->flags | SHMP_LOCK_HELD);
+	/* what is written comes after the turn, also for those who only look */
+	atomic_thread_fence(memory_order_release); /* [T] fence; pairs with shmp_lock_turns */
 	shmp_lock_begin(locker, SHMP_LOCK_WRITING, locker->flags);
 	return SHMP_UNLIKELY(locker->flags != 0) ? SHMP_OWNER_DIED : SHMP_DONE;
 }
@@ -318,10 +339,13 @@ struct shmp_lock_owner {
 	uint64_t since_ns; /* HELD only; CLOCK_MONOTONIC */
 	uint32_t readers;  /* marks that stand */
 	uint32_t waiting;  /* endpoints that sleep */
+	uint64_t deaths;   /* holders who died writing */
 	bool needs_recovery;
 	bool is_unrecoverable;
 };
 
+/* The endpoint that writes or claims; -1: nobody. */
+int64_t shmp_lock_holder(const struct shmp_lock *lock, const struct shmp_segment *segment);
 void shmp_lock_look(const struct shmp_lock *lock, const struct shmp_segment *segment,
 		    struct shmp_lock_owner *ret_owner);
 
@@ -335,6 +359,7 @@ void shmp_lock_repair(struct shmp_lock *lock, const struct shmp_segment *segment
 void shmp_lock_wake(struct shmp_lock *lock);
 bool shmp_lock_waits(const struct shmp_lock *lock, uint32_t endpoint);
 int shmp_lock_require_fence(struct shmp_lock *lock);
+void shmp_lock_require_pieces(struct shmp_lock *lock);
 /* 0, or -EBADMSG with *ret_why. */
 int shmp_lock_validate(const struct shmp_lock *lock, const struct shmp_segment *segment,
 		       const char **ret_why);

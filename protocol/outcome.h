@@ -17,6 +17,7 @@ enum shmp_outcome {
 	SHMP_PEER_LEFT = 5,
 	SHMP_HELD = 16,		 /* the lock is another's */
 	SHMP_OWNER_DIED = 17,	 /* done; who held it before died over it */
+	SHMP_DAMAGED = 19,	 /* not the bytes that the checksum was made of */
 	SHMP_UNRECOVERABLE = 18, /* and its successor did not mend what he left */
 };
 

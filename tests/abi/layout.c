@@ -11,8 +11,10 @@
 #include "protocol/array.h"
 #include "protocol/atomic.h"
 #include "protocol/broadcast.h"
+#include "protocol/buffer.h"
 #include "protocol/endpoint.h"
 #include "protocol/kinds.h"
+#include "protocol/lock.h"
 #include "protocol/mpmc.h"
 #include "protocol/outcome.h"
 #include "protocol/segment.h"
@@ -73,6 +75,14 @@ static const struct layout_struct {
 	{ STRUCT(shmp_atomic_value),
 	  { FIELD(shmp_atomic_value, wide), FIELD(shmp_atomic_value, narrow),
 	    FIELD(shmp_atomic_value, narrow_reserved), FIELD(shmp_atomic_value, reserved) } },
+	{ STRUCT(shmp_lock),
+	  { FIELD(shmp_lock, word), FIELD(shmp_lock, since_ns), FIELD(shmp_lock, tid),
+	    FIELD(shmp_lock, reach), FIELD(shmp_lock, deaths), FIELD(shmp_lock, turns),
+	    FIELD(shmp_lock, reserved), FIELD(shmp_lock, freed), FIELD(shmp_lock, left) } },
+	{ STRUCT(shmp_buffer_control), { FIELD(shmp_buffer_control, lock) } },
+	{ STRUCT(shmp_buffer_checksum),
+	  { FIELD(shmp_buffer_checksum, offset), FIELD(shmp_buffer_checksum, bytes),
+	    FIELD(shmp_buffer_checksum, sum), FIELD(shmp_buffer_checksum, reserved) } },
 
 	{ STRUCT(shmp_broadcast_control),
 	  { FIELD(shmp_broadcast_control, tail), FIELD(shmp_broadcast_control, tail_reserved),
@@ -117,6 +127,18 @@ static const struct layout_struct {
 	{ STRUCT(shmc_atomic_options),
 	  { FIELD(shmc_atomic_options, type), FIELD(shmc_atomic_options, endpoints_max),
 	    FIELD(shmc_atomic_options, mode), FIELD(shmc_atomic_options, reuse) } },
+	{ STRUCT(shmc_buffer_options),
+	  { FIELD(shmc_buffer_options, size_bytes), FIELD(shmc_buffer_options, endpoints_max),
+	    FIELD(shmc_buffer_options, checksums_max), FIELD(shmc_buffer_options, mode),
+	    FIELD(shmc_buffer_options, reuse) } },
+	{ STRUCT(shmc_buffer_owner),
+	  { FIELD(shmc_buffer_owner, is_held), FIELD(shmc_buffer_owner, pid),
+	    FIELD(shmc_buffer_owner, tid), FIELD(shmc_buffer_owner, readers),
+	    FIELD(shmc_buffer_owner, since_ns), FIELD(shmc_buffer_owner, waiting),
+	    FIELD(shmc_buffer_owner, owner_died), FIELD(shmc_buffer_owner, deaths) } },
+	{ STRUCT(shmc_buffer_endpoint),
+	  { FIELD(shmc_buffer_endpoint, state), FIELD(shmc_buffer_endpoint, is_own),
+	    FIELD(shmc_buffer_endpoint, did) } },
 };
 
 #define COUNT_OF(array_) (sizeof(array_) / sizeof(*(array_)))
@@ -199,6 +221,19 @@ static const struct layout_number {
 	NUMBER(SHMP_TYPE_STRING),
 	NUMBER(SHMP_TYPE_STRUCT),
 	NUMBER(SHMP_TYPE_OWN),
+	NUMBER(SHMP_LOCK_FREE),
+	NUMBER(SHMP_LOCK_PENDING),
+	NUMBER(SHMP_LOCK_HELD),
+	NUMBER(SHMP_LOCK_NEEDS_RECOVERY),
+	NUMBER(SHMP_LOCK_UNRECOVERABLE),
+	NUMBER(SHMP_LOCK_MARK),
+	NUMBER(SHMP_BUFFER_VERSION),
+	NUMBER(SHMP_BUFFER_SIZE_BYTES),
+	NUMBER(SHMP_BUFFER_ENDPOINTS_MAX),
+	NUMBER(SHMP_BUFFER_CHECKSUMS_MAX),
+	NUMBER(SHMP_BUFFER_READER),
+	NUMBER(SHMP_BUFFER_WRITER),
+	NUMBER(SHMP_BUFFER_STORED),
 #define RESULT(symbol_, value_, text_) NUMBER(SHMC_##symbol_),
 	SHMC_RESULTS(RESULT) NUMBER(SHMC_TRY),
 	NUMBER(SHMC_FOREVER),
@@ -243,6 +278,8 @@ static const struct layout_number {
 	NUMBER(SHMC_TYPE_STRING),
 	NUMBER(SHMC_TYPE_STRUCT),
 	NUMBER(SHMC_TYPE_OWN),
+	NUMBER(SHMC_BUFFER_READER),
+	NUMBER(SHMC_BUFFER_WRITER),
 };
 
 static void print_struct(FILE *out, const struct layout_struct *layout)

@@ -33,7 +33,9 @@ extern "C" {
 	X(BROKER_LOST, -1013, "no broker answers")                                             \
 	X(INVALID, -1014, "an argument is out of range")                                       \
 	X(STALE, -1015, "the broker was restarted and no longer knows this")                   \
-	X(UNSUPPORTED, -1016, "this broker, kernel or kind cannot do it")
+	X(UNSUPPORTED, -1016, "this broker, kernel or kind cannot do it")                      \
+	X(UNRECOVERABLE, -1017, "what a dead owner left was given up: make it anew")           \
+	X(DAMAGED, -1018, "the bytes are not those that the checksum was made of")
 
 enum shmc_result {
 #define SHMC_RESULT_ENUM(symbol, value, text) SHMC_##symbol = (value),
