@@ -151,6 +151,7 @@ static void add_geometry(cJSON *reply, const struct segment *segment)
 	shmp_json_add_u64(geometry, "endpoint_count", plan->endpoint_count);
 	shmp_json_add_u64(geometry, "kind_version", segment->kind->version);
 	cJSON_AddBoolToObject(geometry, "mirrored", segment->kind->mirrored);
+	segment_add_memory(geometry, segment);
 }
 
 static int pick(enum shmp_access access, int writable, int readonly)

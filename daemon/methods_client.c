@@ -327,7 +327,8 @@ static void ring(struct call *call)
 
 static const struct method methods[] = {
 	{ "Hello", "name membarrier start_time resume", hello },
-	{ "Create", "name kind options mode reuse", method_create },
+	{ "Create", "name kind options mode reuse owner group huge_pages prefault mlock",
+	  method_create },
 	{ "Attach", "name kind role kind_version", method_attach },
 	{ "Detach", "id endpoint incarnation", method_detach },
 	{ "Unlink", "name", method_unlink },

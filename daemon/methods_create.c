@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "daemon/broker.h"
@@ -21,7 +22,7 @@ struct request {
 	const char *name;
 	const struct shmp_kind *kind;
 	struct shmp_plan plan;
-	uint64_t mode;
+	struct ownership owner;
 	bool reuse;
 };
 
@@ -36,7 +37,8 @@ static bool read_kind(struct call *call, const struct shmp_kind **ret_kind)
 	*ret_kind = shmp_kind_find(name);
 	if (!*ret_kind)
 		call_fault(call, SHMP_FAULT_INVALID, &(struct about){ .parameter = "kind" },
-			   "there is no kind \"%.64s\", see Kinds", name);
+			   "there is no kind \"%.64s\"; `shmbrokerctl kinds` lists what there is",
+			   name);
 	return *ret_kind;
 }
 
@@ -62,8 +64,10 @@ static bool read_option(struct call *call, const struct shmp_kind *kind, const c
 	int index = shmp_kind_option(kind, key);
 
 	if (index < 0) {
-		call_fault(call, SHMP_FAULT_INVALID, &(struct about){ .parameter = key },
-			   "kind %s has no option \"%.64s\", see Kinds", kind->name, key);
+		call_fault(
+			call, SHMP_FAULT_INVALID, &(struct about){ .parameter = key },
+			"kind %s has no option \"%.64s\"; `shmbrokerctl kinds` lists those it has",
+			kind->name, key);
 		return false;
 	}
 	if (shmp_json_u64(options, key, UINT64_MAX, &option[index]) < 0) {
@@ -90,6 +94,49 @@ static bool read_options(struct call *call, const struct shmp_kind *kind, uint64
 	return true;
 }
 
+/* Memory of any kind, by the names of its parameters. */
+static const struct {
+	const char *name;
+	enum shmp_memory flag;
+} memories[] = {
+	{ "huge_pages", SHMP_MEMORY_HUGE_PAGES },
+	{ "prefault", SHMP_MEMORY_PREFAULT },
+	{ "mlock", SHMP_MEMORY_MLOCK },
+};
+
+static bool read_memory(struct call *call, const struct shmp_kind *kind, struct shmp_plan *plan)
+{
+	const char *why = "";
+	uint32_t memory = 0;
+
+	for (size_t i = 0; i < sizeof(memories) / sizeof(memories[0]); i++) {
+		bool is_set = false;
+
+		if (!call_bool_optional(call, memories[i].name, &is_set))
+			return false;
+		memory |= is_set ? (uint32_t)memories[i].flag : 0;
+	}
+	if (shmp_segment_plan_memory(plan, kind->mirrored, memory, &why) == 0)
+		return true;
+	call_fault(call, SHMP_FAULT_INVALID, &(struct about){ .parameter = "huge_pages" },
+		   "huge_pages: %s", why);
+	return false;
+}
+
+/* Whose it shall be. Who may not give it to others is told so by check_rights. */
+static bool read_owner(struct call *call, struct ownership *ret_owner)
+{
+	const struct credentials *who = &call_client(call)->credentials;
+	uint64_t uid = who->uid, gid = who->gid, mode = MODE_PRESET;
+
+	if (!call_u64_optional(call, "owner", UINT32_MAX - 1, &uid) ||
+	    !call_u64_optional(call, "group", UINT32_MAX - 1, &gid) ||
+	    !call_u64_optional(call, "mode", POLICY_MODE_MAX, &mode))
+		return false;
+	*ret_owner = (struct ownership){ (uid_t)uid, (gid_t)gid, (uint32_t)mode };
+	return true;
+}
+
 static bool make_plan(struct call *call, const struct shmp_kind *kind, struct shmp_plan *ret_plan)
 {
 	uint64_t option[SHMP_OPTIONS_MAX] = { 0 };
@@ -109,11 +156,12 @@ static bool make_plan(struct call *call, const struct shmp_kind *kind, struct sh
 
 static bool read_request(struct call *call, struct request *request)
 {
-	*request = (struct request){ .mode = MODE_PRESET };
+	*request = (struct request){ .reuse = false };
 	return method_name(call, &request->name) && read_kind(call, &request->kind) &&
-	       call_u64_optional(call, "mode", POLICY_MODE_MAX, &request->mode) &&
+	       read_owner(call, &request->owner) &&
 	       call_bool_optional(call, "reuse", &request->reuse) &&
-	       make_plan(call, request->kind, &request->plan);
+	       make_plan(call, request->kind, &request->plan) &&
+	       read_memory(call, request->kind, &request->plan);
 }
 
 /* Answers. */
@@ -159,13 +207,21 @@ static void answer_existing(struct call *call, const struct segment *segment,
 				segment->plan.option[i], request->plan.option[i]);
 		return;
 	}
+	for (size_t i = 0; i < sizeof(memories) / sizeof(memories[0]); i++) {
+		uint32_t flag = memories[i].flag;
+
+		if ((segment->plan.memory & flag) == (request->plan.memory & flag))
+			continue;
+		answer_mismatch(call, segment, memories[i].name, (segment->plan.memory & flag) != 0,
+				(request->plan.memory & flag) != 0);
+		return;
+	}
 	answer(call, segment, false);
 }
 
-static void answer_quota(struct call *call, enum quota_kind kind)
+static void answer_quota(struct call *call, enum quota_kind kind, uid_t uid)
 {
 	struct broker *broker = call_broker(call);
-	uid_t uid = call_client(call)->credentials.uid;
 
 	call_fault(call, SHMP_FAULT_QUOTA, &(struct about){ .limit_name = quota_name(kind) },
 		   "user %u has %" PRIu64 " %s, the limit is %" PRIu64 " (%s)", uid,
@@ -189,9 +245,15 @@ static void answer_failure(struct call *call, const struct request *request, int
 	uint64_t bytes = request->plan.ctl_bytes + request->plan.data_bytes;
 
 	if (error == -EDQUOT)
-		answer_quota(call, kind);
+		answer_quota(call, kind, request->owner.uid);
 	else if (error == -ENOSPC)
 		answer_no_space(call, request->name, bytes);
+	else if ((request->plan.memory & SHMP_MEMORY_HUGE_PAGES) != 0 && error != -ENOMEM &&
+		 error != -EMFILE && error != -ENFILE)
+		call_fault(call, SHMP_FAULT_UNSUPPORTED, &(struct about){ .name = NULL },
+			   "this kernel has no huge pages of 2 MiB (%s): create %s without "
+			   "huge_pages",
+			   strerror(-error), request->name);
 	else
 		call_broken(call, error);
 }
@@ -214,6 +276,34 @@ static void tell(const char *kind, struct broker *broker, const struct client *w
 	event_emit(broker, &(struct event){ .kind = kind, .who = who, .segment = name });
 }
 
+/* 0 where the kernel does not say. */
+static uint64_t huge_pages(const char *what)
+{
+	unsigned long count = 0;
+	char path[96];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/sys/kernel/mm/hugepages/hugepages-2048kB/%s_hugepages",
+		 what);
+	file = fopen(path, "re");
+	if (!file)
+		return 0;
+	if (fscanf(file, "%lu", &count) != 1)
+		count = 0;
+	fclose(file);
+	return count;
+}
+
+static void fail_for_want_of_huge_pages(const struct segment *segment, struct call *creator)
+{
+	call_fault(creator, SHMP_FAULT_NO_SPACE, &(struct about){ .name = NULL },
+		   "%s wants %" PRIu64 " huge pages of 2 MiB, %" PRIu64 " of %" PRIu64
+		   " are free: raise vm.nr_hugepages (sysctl -w vm.nr_hugepages=N), or create it "
+		   "without huge_pages",
+		   segment->name, segment->plan.data_bytes / SHMP_HUGE_PAGE_BYTES,
+		   huge_pages("free"), huge_pages("nr"));
+}
+
 static void fail(struct segment *segment, struct call *creator, int error)
 {
 	uint64_t bytes = segment_bytes(segment);
@@ -222,6 +312,10 @@ static void fail(struct segment *segment, struct call *creator, int error)
 		  segment->name, segment->ownership.uid, bytes, strerror(-error));
 	if (!creator)
 		return;
+	if ((segment->plan.memory & SHMP_MEMORY_HUGE_PAGES) != 0) {
+		fail_for_want_of_huge_pages(segment, creator);
+		return;
+	}
 	call_fault(creator, SHMP_FAULT_NO_SPACE, &(struct about){ .name = NULL },
 		   "%s wants %" PRIu64 " bytes, which could not be reserved: %s", segment->name,
 		   bytes, strerror(-error));
@@ -251,6 +345,23 @@ static void on_reserved(struct segment *segment, int result)
 	retry_waiting(&waiting);
 }
 
+static bool check_owner(struct call *call, const struct request *request)
+{
+	const struct credentials *who = &call_client(call)->credentials;
+
+	if (policy_may_give(who, request->owner.uid, request->owner.gid))
+		return true;
+	if (who->uid != request->owner.uid)
+		call_fault(call, SHMP_FAULT_DENIED, &(struct about){ .name = request->name },
+			   "owner: user %u may not create %s for user %u, only root may", who->uid,
+			   request->name, request->owner.uid);
+	else
+		call_fault(call, SHMP_FAULT_DENIED, &(struct about){ .name = request->name },
+			   "group: user %u may not give %s to group %u, only its members may",
+			   who->uid, request->name, request->owner.gid);
+	return false;
+}
+
 static bool check_rights(struct call *call, const char *name)
 {
 	const struct policy *policy = &call_broker(call)->options->policy;
@@ -267,16 +378,14 @@ static bool check_rights(struct call *call, const char *name)
 
 static void begin(struct call *call, const struct request *request)
 {
-	const struct credentials *who = &call_client(call)->credentials;
-	struct ownership owner = { who->uid, who->gid, (uint32_t)request->mode };
 	enum quota_kind quota = QUOTA_KINDS;
 	struct segment *segment;
 	int r;
 
-	if (!check_rights(call, request->name))
+	if (!check_rights(call, request->name) || !check_owner(call, request))
 		return;
-	r = segment_new(call_broker(call), request->name, request->kind, &request->plan, &owner,
-			&quota, &segment);
+	r = segment_new(call_broker(call), request->name, request->kind, &request->plan,
+			&request->owner, &quota, &segment);
 	if (r == 0) {
 		r = reserve_start(segment, on_reserved);
 		if (r < 0)

@@ -104,6 +104,12 @@ bool policy_may_manage(const struct credentials *who, const struct ownership *wh
 	return who->uid == 0 || is_owner(who, what);
 }
 
+bool policy_may_give(const struct credentials *who, uid_t uid, gid_t gid)
+{
+	return who->uid == 0 ||
+	       (who->uid == uid && (who->gid == gid || credentials_in_group(who, gid)));
+}
+
 /* Rules of creation. */
 
 static int complain(char *complaint, size_t bytes, size_t index, const char *what)

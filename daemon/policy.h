@@ -41,6 +41,8 @@ struct ownership {
 bool policy_may_read(const struct credentials *who, const struct ownership *what);
 bool policy_may_write(const struct credentials *who, const struct ownership *what);
 bool policy_may_manage(const struct credentials *who, const struct ownership *what);
+/* As in chown: only root gives to another user, only root and members to another group. */
+bool policy_may_give(const struct credentials *who, uid_t uid, gid_t gid);
 
 /* Who may create under a prefix; the longest prefix that fits a name decides alone. */
 struct policy_rule {

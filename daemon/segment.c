@@ -157,8 +157,11 @@ int segment_map(const struct segment *segment, enum shmp_access access, bool all
 		struct shmp_segment *ret_map)
 {
 	bool has_data = segment->fds.data >= 0 && (all || !segment->kind->ctl_suffices);
+	struct shmp_plan plan = segment->plan;
 
-	return shmp_segment_map(&segment->plan, segment->kind->mirrored, segment->fds.ctl, access,
+	/* for one call: whoever uses it for longer has them filled in and locked */
+	plan.memory &= SHMP_MEMORY_HUGE_PAGES;
+	return shmp_segment_map(&plan, segment->kind->mirrored, segment->fds.ctl, access,
 				segment->fds.data, has_data ? access : SHMP_ACCESS_NONE, ret_map);
 }
 
@@ -193,6 +196,15 @@ const struct shmp_role *segment_role_at(const struct segment *segment, uint32_t 
 		only = role;
 	}
 	return only;
+}
+
+void segment_add_memory(cJSON *object, const struct segment *segment)
+{
+	uint32_t memory = segment->plan.memory;
+
+	cJSON_AddBoolToObject(object, "huge_pages", (memory & SHMP_MEMORY_HUGE_PAGES) != 0);
+	cJSON_AddBoolToObject(object, "prefault", (memory & SHMP_MEMORY_PREFAULT) != 0);
+	cJSON_AddBoolToObject(object, "mlock", (memory & SHMP_MEMORY_MLOCK) != 0);
 }
 
 void segment_add_options(cJSON *object, const struct segment *segment)

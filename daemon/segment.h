@@ -85,6 +85,8 @@ const struct shmp_role *segment_role_at(const struct segment *segment, uint32_t 
 /* Places of a role: from shmp_role_first() on. */
 uint32_t segment_role_places(const struct segment *segment, const struct shmp_role *role);
 
+/* How its memory is had: "huge_pages", "prefault", "mlock". */
+void segment_add_memory(cJSON *object, const struct segment *segment);
 /* The effective options under "options". */
 void segment_add_options(cJSON *object, const struct segment *segment);
 

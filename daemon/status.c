@@ -123,6 +123,7 @@ cJSON *status_of_segment(const struct segment *segment)
 	add_created(object, segment->created_ns);
 	shmp_json_add_u64(object, "ctl_bytes", segment->plan.ctl_bytes);
 	shmp_json_add_u64(object, "data_bytes", segment->plan.data_bytes);
+	segment_add_memory(object, segment);
 	segment_add_options(object, segment);
 	add_inside(object, segment);
 	return object;

@@ -82,6 +82,36 @@ static enum shmc_result attachment_check_version(const struct shmp_kind *kind,
 	return SHMC_OK;
 }
 
+/* What is not said is not so: brokers before these options do not know them. */
+static enum shmc_result attachment_read_memory(const struct shmp_kind *kind,
+					       const cJSON *parameters, struct shmp_plan *plan,
+					       struct shmc_error *error)
+{
+	static const struct {
+		const char *key;
+		enum shmp_memory flag;
+	} rows[] = {
+		{ "huge_pages", SHMP_MEMORY_HUGE_PAGES },
+		{ "prefault", SHMP_MEMORY_PREFAULT },
+		{ "mlock", SHMP_MEMORY_MLOCK },
+	};
+	const cJSON *geometry = NULL;
+	const char *why;
+	uint32_t memory = 0;
+
+	shmp_json_object(parameters, "geometry", &geometry);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		bool is_set = false;
+
+		if (shmp_json_bool(geometry, rows[i].key, &is_set) < 0)
+			return attachment_bad(error, rows[i].key);
+		memory |= is_set ? (uint32_t)rows[i].flag : 0;
+	}
+	if (shmp_segment_plan_memory(plan, kind->mirrored, memory, &why) < 0)
+		return attachment_contradicts(error, why);
+	return SHMC_OK;
+}
+
 static enum shmc_result attachment_make_plan(const struct shmp_kind *kind, const cJSON *parameters,
 					     struct shmp_plan *ret_plan, struct shmc_error *error)
 {
@@ -180,6 +210,8 @@ enum shmc_result shmc__attachment_read(const struct shmp_kind *kind, const struc
 		result = attachment_read_ids(parameters, &attachment, error);
 	if (result == SHMC_OK)
 		result = attachment_make_plan(kind, parameters, &attachment.plan, error);
+	if (result == SHMC_OK)
+		result = attachment_read_memory(kind, parameters, &attachment.plan, error);
 	if (result == SHMC_OK)
 		result = attachment_compare_plan(kind, &attachment.plan, geometry, error);
 	if (result == SHMC_OK)

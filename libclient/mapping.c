@@ -33,9 +33,11 @@ static struct shmc__mapping *mapping_find(const struct shmc__mapping *wanted)
 }
 
 /* Maps over what is there. Whoever uses it meanwhile sees the same bytes before and after. */
-static int mapping_map_over(void *address, uint64_t bytes, int fd)
+static int mapping_map_over(void *address, uint64_t bytes, uint32_t memory, int fd)
 {
-	void *r = mmap(address, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
+	int populate = (memory & SHMP_MEMORY_PREFAULT) != 0 ? MAP_POPULATE : 0;
+	void *r = mmap(address, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | populate,
+		       fd, 0);
 
 	return r == MAP_FAILED ? -errno : 0;
 }
@@ -47,7 +49,8 @@ static int mapping_make_writable(struct shmc__mapping *mapping, const struct shm
 	int r = 0;
 
 	if (role->ctl > mapping->ctl_access) {
-		r = mapping_map_over(segment->head, segment->plan.ctl_bytes, attachment->ctl_fd);
+		r = mapping_map_over(segment->head, segment->plan.ctl_bytes, segment->plan.memory,
+				     attachment->ctl_fd);
 		if (r < 0)
 			return r;
 		mapping->ctl_access = role->ctl;
@@ -57,12 +60,26 @@ static int mapping_make_writable(struct shmc__mapping *mapping, const struct shm
 	for (uint64_t at = 0; r == 0 && at < mapping_data_bytes(mapping);
 	     at += segment->plan.data_bytes)
 		r = mapping_map_over(segment->data + at, segment->plan.data_bytes,
-				     attachment->data_fd);
+				     segment->plan.memory, attachment->data_fd);
 	if (r < 0)
 		return r;
 	madvise(segment->data, mapping_data_bytes(mapping), MADV_DONTDUMP);
 	mapping->data_access = role->data;
 	return 0;
+}
+
+/* With the rights of @role beside those it has; what is mapped over is locked anew. */
+static int mapping_extend(struct shmc__mapping *mapping, const struct shmp_role *role,
+			  const struct shmc__attachment *attachment)
+{
+	int r = 0;
+
+	if (role->ctl > mapping->ctl_access || role->data > mapping->data_access) {
+		r = mapping_make_writable(mapping, role, attachment);
+		if (r == 0)
+			r = shmp_segment_lock(&mapping->segment);
+	}
+	return r;
 }
 
 static int mapping_make(const struct shmc__mapping *wanted, const struct shmp_role *role,
@@ -131,7 +148,7 @@ int shmc__mapping_ref(const uint32_t *alive, const struct shmp_kind *kind,
 	mapping = mapping_find(&wanted);
 	/* one made for roles that have no data at all is left alone */
 	if (mapping && (mapping->segment.data || role->data == SHMP_ACCESS_NONE))
-		r = mapping_make_writable(mapping, role, attachment);
+		r = mapping_extend(mapping, role, attachment);
 	else
 		r = mapping_make(&wanted, role, attachment, &mapping);
 	if (r == 0) {

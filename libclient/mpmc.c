@@ -54,8 +54,8 @@ enum shmc_result shmc_mpmc_create(struct shmc_client *client, const char *name,
 	option[SHMP_MPMC_SLOTS] = options->slots;
 	option[SHMP_MPMC_MESSAGE_BYTES_MAX] = options->message_bytes_max;
 	option[SHMP_MPMC_ENDPOINTS_MAX] = options->endpoints_max;
-	return shmc__object_create(client, name, &shmp_mpmc_kind, option, options->mode,
-				   options->reuse != 0, error);
+	return shmc__object_create_as(client, name, &shmp_mpmc_kind, option, options->mode,
+				      options->reuse != 0, options->common, error);
 }
 
 static enum shmc_result mpmc_attach(struct shmc_mpmc *queue, const char *name,

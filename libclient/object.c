@@ -1,6 +1,8 @@
 #include "libclient/object.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "libclient/error.h"
@@ -13,14 +15,49 @@ static enum shmc_result object_check_name(const char *name, struct shmc_error *e
 	return wrong ? shmc__error(error, SHMC_INVALID, "name: %s", wrong) : SHMC_OK;
 }
 
-enum shmc_result shmc__object_create(struct shmc_client *client, const char *name,
-				     const struct shmp_kind *kind, const uint64_t *option,
-				     uint32_t mode, bool reuse, struct shmc_error *error)
+#define OBJECT_CREATE_KNOWN                                                                      \
+	(SHMC_CREATE_OWNER | SHMC_CREATE_GROUP | SHMC_CREATE_HUGE_PAGES | SHMC_CREATE_PREFAULT | \
+	 SHMC_CREATE_MLOCK)
+
+static enum shmc_result object_check_common(const struct shmc_create_options *common,
+					    struct shmc_error *error)
 {
+	if ((common->flags & ~OBJECT_CREATE_KNOWN) == 0 && common->reserved == 0)
+		return SHMC_OK;
+	return shmc__error(error, SHMC_INVALID,
+			   "common.flags: this library knows no flag in 0x%" PRIx32,
+			   common->flags & ~OBJECT_CREATE_KNOWN);
+}
+
+/* Only what is chosen is said: a broker that does not know it refuses it by name. */
+static void object_add_common(cJSON *parameters, const struct shmc_create_options *common)
+{
+	if ((common->flags & SHMC_CREATE_OWNER) != 0)
+		shmp_json_add_u64(parameters, "owner", common->owner);
+	if ((common->flags & SHMC_CREATE_GROUP) != 0)
+		shmp_json_add_u64(parameters, "group", common->group);
+	if ((common->flags & SHMC_CREATE_HUGE_PAGES) != 0)
+		cJSON_AddTrueToObject(parameters, "huge_pages");
+	if ((common->flags & SHMC_CREATE_PREFAULT) != 0)
+		cJSON_AddTrueToObject(parameters, "prefault");
+	if ((common->flags & SHMC_CREATE_MLOCK) != 0)
+		cJSON_AddTrueToObject(parameters, "mlock");
+}
+
+enum shmc_result shmc__object_create_as(struct shmc_client *client, const char *name,
+					const struct shmp_kind *kind, const uint64_t *option,
+					uint32_t mode, bool reuse,
+					const struct shmc_create_options *common,
+					struct shmc_error *error)
+{
+	static const struct shmc_create_options none;
 	struct shmc__reply reply;
 	enum shmc_result result = object_check_name(name, error);
 	cJSON *parameters, *options;
 
+	common = common ? common : &none;
+	if (result == SHMC_OK)
+		result = object_check_common(common, error);
 	if (result == SHMC_OK)
 		result = shmc__client_enter(client, error);
 	if (result != SHMC_OK)
@@ -28,6 +65,7 @@ enum shmc_result shmc__object_create(struct shmc_client *client, const char *nam
 	parameters = cJSON_CreateObject();
 	cJSON_AddStringToObject(parameters, "name", name);
 	cJSON_AddStringToObject(parameters, "kind", kind->name);
+	object_add_common(parameters, common);
 	options = cJSON_AddObjectToObject(parameters, "options");
 	for (size_t i = 0; i < kind->option_count; i++) {
 		if (option[i] != 0)
@@ -139,6 +177,19 @@ static enum shmc_result object_learn_kind(struct shmc__object *object,
 			   name);
 }
 
+static enum shmc_result object_refuse_lock(const struct shmp_plan *plan, struct shmc_error *error)
+{
+	struct rlimit limit = { .rlim_cur = 0 };
+
+	getrlimit(RLIMIT_MEMLOCK, &limit);
+	return shmc__error(error, SHMC_QUOTA,
+			   "whoever opens this segment has to lock its %" PRIu64
+			   " bytes (mlock); RLIMIT_MEMLOCK lets this process lock %" PRIu64
+			   " in all: raise it (ulimit -l, LimitMEMLOCK=), or make the segment "
+			   "without mlock",
+			   plan->ctl_bytes + plan->data_bytes, (uint64_t)limit.rlim_cur);
+}
+
 static enum shmc_result object_take(struct shmc__object *object, const char *role_name,
 				    const struct shmc__reply *reply, struct shmc_error *error)
 {
@@ -154,6 +205,8 @@ static enum shmc_result object_take(struct shmc__object *object, const char *rol
 	if (result != SHMC_OK)
 		return result;
 	r = shmc__mapping_ref(object->alive, object->kind, role, &attachment, &object->mapping);
+	if (r == -EDQUOT)
+		return object_refuse_lock(&attachment.plan, error);
 	if (r < 0)
 		return shmc__error_from_errno(error, "map the segment", -r);
 	object->id = attachment.id;

@@ -37,10 +37,23 @@ struct shmc__object {
 	struct shmc__object *next;
 };
 
-/* Creation, as shmc_*_create() says. @option: by the kind's table, 0 = as preset. */
-enum shmc_result shmc__object_create(struct shmc_client *client, const char *name,
-				     const struct shmp_kind *kind, const uint64_t *option,
-				     uint32_t mode, bool reuse, struct shmc_error *error);
+/*
+ * Creation, as shmc_*_create() says. @option: by the kind's table, 0 = as preset; @common may be
+ * NULL.
+ */
+enum shmc_result shmc__object_create_as(struct shmc_client *client, const char *name,
+					const struct shmp_kind *kind, const uint64_t *option,
+					uint32_t mode, bool reuse,
+					const struct shmc_create_options *common,
+					struct shmc_error *error);
+
+static inline enum shmc_result shmc__object_create(struct shmc_client *client, const char *name,
+						   const struct shmp_kind *kind,
+						   const uint64_t *option, uint32_t mode,
+						   bool reuse, struct shmc_error *error)
+{
+	return shmc__object_create_as(client, name, kind, option, mode, reuse, NULL, error);
+}
 
 /*
  * Attaches and maps. On failure nothing stays behind. @kind NULL: whatever kind it is, if this

@@ -65,8 +65,8 @@ enum shmc_result shmc_spsc_create(struct shmc_client *client, const char *name,
 		options = &none;
 	option[SHMP_SPSC_CAPACITY_BYTES] = options->capacity_bytes;
 	option[SHMP_SPSC_MESSAGE_BYTES_MAX] = options->message_bytes_max;
-	return shmc__object_create(client, name, &shmp_spsc_kind, option, options->mode,
-				   options->reuse != 0, error);
+	return shmc__object_create_as(client, name, &shmp_spsc_kind, option, options->mode,
+				      options->reuse != 0, options->common, error);
 }
 
 static enum shmc_result spsc_attach(struct shmc_spsc *queue, const char *name,

@@ -13,6 +13,10 @@
 #define MFD_NOEXEC_SEAL 0x0008U /* Linux 6.3; older headers lack it */
 #endif
 
+#ifndef MFD_HUGE_2MB
+#define MFD_HUGE_2MB (21U << 26)
+#endif
+
 #define SIZE_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 #define LABEL_MAX  200
 
@@ -23,15 +27,38 @@ uint64_t shmp_segment_ctl_bytes(const struct shmp_plan *plan)
 			     SHMP_PAGE);
 }
 
-static int make_memfd(const char *label, const char *part, uint64_t bytes, int *ret_fd)
+int shmp_segment_plan_memory(struct shmp_plan *plan, bool mirrored, uint32_t memory,
+			     const char **ret_why)
+{
+	plan->memory = memory;
+	if ((memory & SHMP_MEMORY_HUGE_PAGES) == 0)
+		return 0;
+	if (plan->data_bytes == 0) {
+		*ret_why = "a segment of this kind has no data to put into them";
+		return -EINVAL;
+	}
+	if (!mirrored) {
+		plan->data_bytes = shmp_round_up(plan->data_bytes, SHMP_HUGE_PAGE_BYTES);
+		return 0;
+	}
+	/* what is mapped twice in a row must end where a page does */
+	if (plan->data_bytes % SHMP_HUGE_PAGE_BYTES == 0)
+		return 0;
+	*ret_why = "they are of 2 MiB, and the ring must be at least as large";
+	return -EINVAL;
+}
+
+static int make_memfd(const char *label, const char *part, uint64_t bytes, unsigned int flags,
+		      int *ret_fd)
 {
 	char name[LABEL_MAX + 16];
 	int fd, r;
 
 	snprintf(name, sizeof(name), "shmbroker:%.*s.%s", LABEL_MAX - 16, label, part);
-	fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+	flags |= MFD_CLOEXEC | MFD_ALLOW_SEALING;
+	fd = memfd_create(name, flags | MFD_NOEXEC_SEAL);
 	if (fd < 0 && errno == EINVAL)
-		fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+		fd = memfd_create(name, flags);
 	if (fd < 0)
 		return -errno;
 	/* memfds start with 0777: without this a read-only descriptor protects nothing */
@@ -60,14 +87,16 @@ static int open_readonly(int proc_fd_dir, int fd, int *ret_fd)
 int shmp_segment_make(const struct shmp_plan *plan, const char *label, int proc_fd_dir,
 		      struct shmp_segment_fds *ret_fds)
 {
+	bool is_huge = (plan->memory & SHMP_MEMORY_HUGE_PAGES) != 0;
 	struct shmp_segment_fds fds = SHMP_SEGMENT_FDS_NULL;
 	int r;
 
-	r = make_memfd(label, "ctl", plan->ctl_bytes, &fds.ctl);
+	r = make_memfd(label, "ctl", plan->ctl_bytes, 0, &fds.ctl);
 	if (r == 0)
 		r = open_readonly(proc_fd_dir, fds.ctl, &fds.ctl_readonly);
 	if (r == 0 && plan->data_bytes != 0)
-		r = make_memfd(label, "data", plan->data_bytes, &fds.data);
+		r = make_memfd(label, "data", plan->data_bytes,
+			       is_huge ? MFD_HUGETLB | MFD_HUGE_2MB : 0, &fds.data);
 	if (r == 0 && plan->data_bytes != 0)
 		r = open_readonly(proc_fd_dir, fds.data, &fds.data_readonly);
 	if (r < 0)
@@ -165,9 +194,15 @@ static int protection_of(enum shmp_access access)
 	return access == SHMP_ACCESS_WRITE ? PROT_READ | PROT_WRITE : PROT_READ;
 }
 
-static int map_once(int fd, uint64_t bytes, enum shmp_access access, void **ret_address)
+static int flags_of(uint32_t memory)
 {
-	void *address = mmap(NULL, bytes, protection_of(access), MAP_SHARED, fd, 0);
+	return MAP_SHARED | ((memory & SHMP_MEMORY_PREFAULT) != 0 ? MAP_POPULATE : 0);
+}
+
+static int map_once(int fd, uint64_t bytes, enum shmp_access access, uint32_t memory,
+		    void **ret_address)
+{
+	void *address = mmap(NULL, bytes, protection_of(access), flags_of(memory), fd, 0);
 
 	if (address == MAP_FAILED)
 		return -errno;
@@ -175,18 +210,38 @@ static int map_once(int fd, uint64_t bytes, enum shmp_access access, void **ret_
 	return 0;
 }
 
-/* The ring twice in a row: what wraps at its end is contiguous in memory. */
-static int map_twice(int fd, uint64_t bytes, enum shmp_access access, void **ret_address)
+/* Addresses that nobody has, from a multiple of @step on. */
+static int find_room(uint64_t bytes, uint64_t step, uint8_t **ret_room)
 {
-	int protection = protection_of(access);
-	uint8_t *room = mmap(NULL, 2 * bytes, PROT_NONE,
-			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	int r;
+	uint8_t *all = mmap(NULL, bytes + step, PROT_NONE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint8_t *room;
 
-	if (room == MAP_FAILED)
+	if (all == MAP_FAILED)
 		return -errno;
-	if (mmap(room, bytes, protection, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED ||
-	    mmap(room + bytes, bytes, protection, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED) {
+	room = all + (shmp_round_up((uintptr_t)all, step) - (uintptr_t)all);
+	if (room > all)
+		munmap(all, (size_t)(room - all));
+	if (room < all + step)
+		munmap(room + bytes, (size_t)(all + step - room));
+	*ret_room = room;
+	return 0;
+}
+
+/* The ring twice in a row: what wraps at its end is contiguous in memory. */
+static int map_twice(int fd, uint64_t bytes, enum shmp_access access, uint32_t memory,
+		     void **ret_address)
+{
+	bool is_huge = (memory & SHMP_MEMORY_HUGE_PAGES) != 0;
+	int protection = protection_of(access);
+	int flags = flags_of(memory) | MAP_FIXED;
+	uint8_t *room = NULL;
+	int r = find_room(2 * bytes, is_huge ? SHMP_HUGE_PAGE_BYTES : SHMP_PAGE, &room);
+
+	if (r < 0)
+		return r;
+	if (mmap(room, bytes, protection, flags, fd, 0) == MAP_FAILED ||
+	    mmap(room + bytes, bytes, protection, flags, fd, 0) == MAP_FAILED) {
 		r = -errno;
 		munmap(room, 2 * bytes);
 		return r;
@@ -208,13 +263,31 @@ static int map_data(struct shmp_segment *segment, int fd, enum shmp_access acces
 	if (access == SHMP_ACCESS_NONE || segment->plan.data_bytes == 0)
 		return 0;
 	r = (segment->mirrored ? map_twice : map_once)(fd, segment->plan.data_bytes, access,
-						       &address);
+						       segment->plan.memory, &address);
 	if (r < 0)
 		return r;
 	segment->data = address;
 	/* payload does not belong into core files, least of all twice */
 	madvise(address, mapped_data_bytes(segment), MADV_DONTDUMP);
 	return 0;
+}
+
+/* What may not be locked at all, and what is more than may be: one remedy. */
+static int lock_part(const void *address, uint64_t bytes)
+{
+	if (!address || mlock(address, bytes) == 0)
+		return 0;
+	return errno == ENOMEM || errno == EPERM || errno == EAGAIN ? -EDQUOT : -errno;
+}
+
+int shmp_segment_lock(const struct shmp_segment *segment)
+{
+	int r;
+
+	if ((segment->plan.memory & SHMP_MEMORY_MLOCK) == 0)
+		return 0;
+	r = lock_part(segment->head, segment->plan.ctl_bytes);
+	return r < 0 ? r : lock_part(segment->data, mapped_data_bytes(segment));
 }
 
 int shmp_segment_map(const struct shmp_plan *plan, bool mirrored, int ctl_fd,
@@ -225,15 +298,17 @@ int shmp_segment_map(const struct shmp_plan *plan, bool mirrored, int ctl_fd,
 	void *ctl = NULL;
 	int r;
 
-	r = map_once(ctl_fd, plan->ctl_bytes, ctl_access, &ctl);
+	r = map_once(ctl_fd, plan->ctl_bytes, ctl_access, plan->memory, &ctl);
 	if (r < 0)
 		return r;
 	segment.head = ctl;
 	segment.control = (uint8_t *)ctl + sizeof(struct shmp_head);
 	segment.endpoints = (void *)((uint8_t *)segment.control + plan->control_bytes);
 	r = map_data(&segment, data_fd, data_access);
+	if (r == 0)
+		r = shmp_segment_lock(&segment);
 	if (r < 0)
-		munmap(ctl, plan->ctl_bytes);
+		shmp_segment_unmap(&segment);
 	else
 		*ret_segment = segment;
 	return r;

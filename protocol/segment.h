@@ -21,6 +21,14 @@
 #define SHMP_SEGMENT_VERSION	  1u
 #define SHMP_OPTIONS_MAX	  8
 #define SHMP_SEGMENT_RESERVE_STEP (4u << 20)
+#define SHMP_HUGE_PAGE_BYTES	  (2u << 20)
+
+/* How its memory is to be had, of any kind; chosen at creation. */
+enum shmp_memory {
+	SHMP_MEMORY_HUGE_PAGES = 1u, /* data in pages of 2 MiB, reserved by the administrator */
+	SHMP_MEMORY_PREFAULT = 2u,   /* whoever maps it has all of its page tables at once */
+	SHMP_MEMORY_MLOCK = 4u,	     /* whoever maps it locks it */
+};
 
 /* Everything that follows from the options of a creation; both sides compute with this only. */
 struct shmp_plan {
@@ -28,7 +36,7 @@ struct shmp_plan {
 	uint64_t data_bytes;	/* whole pages; 0 = no data memfd */
 	uint64_t control_bytes; /* kind's area between head and endpoints, a multiple of 128 */
 	uint32_t endpoint_count;
-	uint32_t reserved;
+	uint32_t memory;		   /* enum shmp_memory */
 	uint64_t option[SHMP_OPTIONS_MAX]; /* effective values, by the kind's option table */
 };
 
@@ -87,6 +95,13 @@ struct shmp_segment_fds {
 
 #define SHMP_SEGMENT_FDS_NULL ((struct shmp_segment_fds){ -1, -1, -1, -1 })
 
+/*
+ * Adds @memory to a plan of the kind, whose data may grow to whole huge pages. 0, or -EINVAL with
+ * *ret_why: the kind cannot have these.
+ */
+int shmp_segment_plan_memory(struct shmp_plan *plan, bool mirrored, uint32_t memory,
+			     const char **ret_why);
+
 /* ctl_bytes of a plan whose other fields are set. */
 uint64_t shmp_segment_ctl_bytes(const struct shmp_plan *plan);
 
@@ -109,11 +124,16 @@ void shmp_segment_write_head(const struct shmp_segment *segment, uint32_t kind,
 /* Client: 0 when @fd is a memfd sealed against size changes of @bytes; -EBADF otherwise. */
 int shmp_segment_check(int fd, uint64_t bytes);
 
-/* Maps what the access asks for; data_fd is not looked at for ACCESS_NONE. -errno. */
+/*
+ * Maps what the access asks for, with plan->memory; data_fd is not looked at for ACCESS_NONE. -errno;
+ * -EDQUOT when it may not be locked.
+ */
 int shmp_segment_map(const struct shmp_plan *plan, bool mirrored, int ctl_fd,
 		     enum shmp_access ctl_access, int data_fd, enum shmp_access data_access,
 		     struct shmp_segment *ret_segment);
 void shmp_segment_unmap(struct shmp_segment *segment);
+/* Locks what is mapped, if the plan says so, once more: after something was mapped over it. */
+int shmp_segment_lock(const struct shmp_segment *segment);
 
 /* Bytes actually reserved against those planned; less means that somebody punched holes. */
 int shmp_segment_holes(const struct shmp_segment_fds *fds, const struct shmp_plan *plan,

@@ -3,6 +3,8 @@
  */
 #include <ctype.h>
 #include <errno.h>
+#include <grp.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +28,60 @@ static int add_mode(cJSON *parameters, const char *text)
 	return shmp_json_add_u64(parameters, "mode", mode) < 0 ? EXIT_REFUSED : 0;
 }
 
+static int add_owner(cJSON *parameters, const char *text)
+{
+	const struct passwd *user = getpwnam(text);
+	uint64_t uid;
+
+	if (user)
+		uid = user->pw_uid;
+	else if (units_parse(text, &uid) < 0)
+		return report(EXIT_USAGE, "Usage", "owner=%s: no such user", text);
+	return shmp_json_add_u64(parameters, "owner", uid) < 0 ? EXIT_REFUSED : 0;
+}
+
+static int add_group(cJSON *parameters, const char *text)
+{
+	const struct group *group = getgrnam(text);
+	uint64_t gid;
+
+	if (group)
+		gid = group->gr_gid;
+	else if (units_parse(text, &gid) < 0)
+		return report(EXIT_USAGE, "Usage", "group=%s: no such group", text);
+	return shmp_json_add_u64(parameters, "group", gid) < 0 ? EXIT_REFUSED : 0;
+}
+
+static int add_choice(cJSON *parameters, const char *name, const char *text)
+{
+	bool is_yes = strcmp(text, "yes") == 0;
+
+	if (!is_yes && strcmp(text, "no") != 0)
+		return report(EXIT_USAGE, "Usage", "%s=%s: neither yes nor no", name, text);
+	must(cJSON_AddBoolToObject(parameters, name, is_yes));
+	return 0;
+}
+
+/* What is an option of all kinds: its exit code; -1 when it is none. */
+static int add_common_option(cJSON *parameters, const char *word)
+{
+	static const char *const choices[] = { "huge_pages", "mlock", "prefault" };
+	size_t length = strcspn(word, "=");
+	const char *value = word + length + 1;
+
+	if (strncmp(word, "mode=", 5) == 0)
+		return add_mode(parameters, value);
+	if (strncmp(word, "owner=", 6) == 0)
+		return add_owner(parameters, value);
+	if (strncmp(word, "group=", 6) == 0)
+		return add_group(parameters, value);
+	for (size_t i = 0; i < sizeof(choices) / sizeof(*choices); i++) {
+		if (strlen(choices[i]) == length && strncmp(word, choices[i], length) == 0)
+			return add_choice(parameters, choices[i], value);
+	}
+	return -1;
+}
+
 /* One OPTION=VALUE of the command line. */
 static int add_option(cJSON *parameters, cJSON *kind_options, const char *word)
 {
@@ -36,8 +92,9 @@ static int add_option(cJSON *parameters, cJSON *kind_options, const char *word)
 
 	if (!equals || equals == word)
 		return report(EXIT_USAGE, "Usage", "'%s' is not OPTION=VALUE", word);
-	if (strncmp(word, "mode=", 5) == 0)
-		return add_mode(parameters, equals + 1);
+	r = add_common_option(parameters, word);
+	if (r >= 0)
+		return r;
 	r = units_parse(equals + 1, &value);
 	if (r < 0)
 		return report(EXIT_USAGE, "Usage", "%s: %s", word,

@@ -157,8 +157,12 @@ static void add_memory(struct table *table, const cJSON *segment)
 	char data[UNITS_BYTES];
 
 	table_add(table, "memory");
-	table_add(table, "%s control, %s data", units_bytes(show_u64(segment, "ctl_bytes"), ctl),
-		  units_bytes(show_u64(segment, "data_bytes"), data));
+	table_add(table, "%s control, %s data%s%s%s",
+		  units_bytes(show_u64(segment, "ctl_bytes"), ctl),
+		  units_bytes(show_u64(segment, "data_bytes"), data),
+		  show_bool(segment, "huge_pages") ? ", huge pages" : "",
+		  show_bool(segment, "prefault") ? ", prefaulted" : "",
+		  show_bool(segment, "mlock") ? ", locked" : "");
 }
 
 static void add_figures(struct table *table, const cJSON *segment, const char *key)
@@ -181,6 +185,8 @@ static void print_facts(const cJSON *segment)
 		  show_u64(segment, "kind_version"));
 	table_add(table, "owner");
 	show_user_cell(table, segment, "uid");
+	table_add(table, "group");
+	show_group_cell(table, segment, "gid");
 	table_add(table, "mode");
 	table_add(table, "%04" PRIo64, show_u64(segment, "mode"));
 	table_add(table, "created");

@@ -1,5 +1,6 @@
 #include "tools/show.h"
 
+#include <grp.h>
 #include <inttypes.h>
 #include <pwd.h>
 #include <stdlib.h>
@@ -82,6 +83,17 @@ void show_user_cell(struct table *table, const cJSON *object, const char *key)
 
 	if (user)
 		table_add(table, "%s", user->pw_name);
+	else
+		show_number_cell(table, object, key);
+}
+
+void show_group_cell(struct table *table, const cJSON *object, const char *key)
+{
+	const struct group *group = is_there(object, key) ? getgrgid((gid_t)show_u64(object, key)) :
+							    NULL;
+
+	if (group)
+		table_add(table, "%s", group->gr_name);
 	else
 		show_number_cell(table, object, key);
 }

@@ -21,6 +21,7 @@ void show_string_cell(struct table *table, const cJSON *object, const char *key)
 void show_bytes_cell(struct table *table, const cJSON *object, const char *key);
 void show_pid_cell(struct table *table, const cJSON *object, const char *key);
 void show_user_cell(struct table *table, const cJSON *object, const char *key);
+void show_group_cell(struct table *table, const cJSON *object, const char *key);
 /* How long ago a CLOCK_MONOTONIC was. */
 void show_age_cell(struct table *table, const cJSON *object, const char *key);
 

@@ -165,6 +165,55 @@ TEST(observer_of_another_user_needs_the_read_right_and_gets_no_more)
 	shmt_broker_stop(&broker);
 }
 
+#define GIVE "{'name':'b','kind':'spsc','mode':432,'%s':%d}"
+
+static void give_in_vain(void)
+{
+	struct shmt_raw *raw = shmt_raw_open(broker.address);
+
+	ck_assert_str_eq(shmt_raw_call(raw, "Create", GIVE, "owner", BOB), "Denied");
+	ck_assert_ptr_nonnull(strstr(shmt_raw_string(raw, "message"), "only root"));
+	ck_assert_str_eq(shmt_raw_call(raw, "Create", GIVE, "group", CREW), "Denied");
+	ck_assert_ptr_nonnull(strstr(shmt_raw_string(raw, "message"), "group"));
+	ck_assert_str_eq(shmt_raw_call(raw, "Create", GIVE, "owner", ALICE), "");
+	ck_assert_str_eq(shmt_raw_call(raw, "Unlink", "{'name':'b'}"), "");
+}
+
+static void give_to_the_crew(void)
+{
+	struct shmt_raw *raw = shmt_raw_open(broker.address);
+
+	ck_assert_str_eq(shmt_raw_call(raw, "Create", GIVE, "group", CREW), "");
+}
+
+static void use_b(void)
+{
+	ck_assert_str_eq(call("Attach", "{'name':'b','kind':'spsc','role':'producer'}"), "");
+}
+
+static void use_b_in_vain(void)
+{
+	ck_assert_str_eq(call("Attach", "{'name':'b','kind':'spsc','role':'observer'}"), "Denied");
+}
+
+TEST(segments_are_given_to_others_as_files_are)
+{
+	struct shmt_raw *raw;
+
+	begin(NULL);
+	as(ALICE, false, give_in_vain);
+	as(ALICE, true, give_to_the_crew);
+	as(BOB, true, use_b);
+	as(BOB, false, use_b_in_vain);
+	raw = shmt_raw_open(broker.address);
+	ck_assert_str_eq(shmt_raw_call(raw, "Unlink", "{'name':'b'}"), "");
+	ck_assert_str_eq(shmt_raw_call(raw, "Create", GIVE, "owner", BOB), "");
+	as(BOB, false, use_b);
+	as(ALICE, false, use_b_in_vain);
+	shmt_raw_close(raw);
+	shmt_broker_stop(&broker);
+}
+
 static void make_for_the_crew(void)
 {
 	struct shmt_raw *raw = shmt_raw_open(broker.address);

@@ -106,6 +106,19 @@ TEST(created_segment_is_listed_described_and_removed)
 	shmt_broker_stop(&broker);
 }
 
+TEST(options_of_all_kinds_are_beside_those_of_one)
+{
+	begin();
+	expect(CTL("create", "a", "prefault=yes", "mlock=no"), 0, NULL, NULL);
+	expect_part(CTL("describe", "a"), "64 KiB data, prefaulted\n");
+	expect_part(CTL("-j", "describe", "a"), "\"mlock\":false");
+	expect(CTL("create", "b", "mlock=1"), 2, "", "yes nor no");
+	expect(CTL("create", "b", "owner=nobody-of-that-name"), 2, "", "no such user");
+	expect(CTL("create", "b", "huge_pages=yes"), 1, "", "huge_pages");
+	expect(CTL("create", "b", "spsc", "bogus=1"), 1, "", "shmbrokerctl kinds");
+	shmt_broker_stop(&broker);
+}
+
 TEST(refusals_name_what_is_wrong)
 {
 	begin();

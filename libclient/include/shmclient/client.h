@@ -22,6 +22,29 @@ extern "C" {
 /** Rights for `mode` in creation options, as in chmod: r to receive, w to send. */
 #define SHMC_MODE_PRIVATE 0600u
 
+/** What may be chosen for a new segment of any kind, beside `mode` and the kind's own options.
+ *  Zero-filled is the default for everything. */
+struct shmc_create_options {
+	/** SHMC_CREATE_OWNER, _GROUP, _HUGE_PAGES, _PREFAULT, _MLOCK. */
+	uint32_t flags;
+	/** User whose it is and for whose limits it counts, with SHMC_CREATE_OWNER: only root may
+	 *  name another one. Otherwise the creator. */
+	uint32_t owner;
+	/** Group of its mode, with SHMC_CREATE_GROUP: one that the creator is in, or any for root.
+	 *  Otherwise the creator's first. */
+	uint32_t group;
+	uint32_t reserved;
+};
+
+#define SHMC_CREATE_OWNER 1u
+#define SHMC_CREATE_GROUP 2u
+/** Data in pages of 2 MiB, of which the administrator must have reserved enough. */
+#define SHMC_CREATE_HUGE_PAGES 4u
+/** Whoever opens it gets all of its page tables at once: no page fault later. */
+#define SHMC_CREATE_PREFAULT 8u
+/** Whoever opens it locks it into memory, and gets QUOTA if his RLIMIT_MEMLOCK is too low. */
+#define SHMC_CREATE_MLOCK 16u
+
 struct shmc_client;
 
 /** How to connect. Zero-filled is the default for everything. */

@@ -42,6 +42,8 @@ struct shmc_spsc_options {
 	/** Not 0: an existing queue of the same capacity and limit is as good as a new one; its
 	 *  mode stays what it is. */
 	uint32_t reuse;
+	/** Owner, group, huge pages, prefault, mlock; NULL: the defaults. */
+	const struct shmc_create_options *common;
 };
 
 /**
