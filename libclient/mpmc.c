@@ -54,6 +54,7 @@ enum shmc_result shmc_mpmc_create(struct shmc_client *client, const char *name,
 	option[SHMP_MPMC_SLOTS] = options->slots;
 	option[SHMP_MPMC_MESSAGE_BYTES_MAX] = options->message_bytes_max;
 	option[SHMP_MPMC_ENDPOINTS_MAX] = options->endpoints_max;
+	option[SHMP_MPMC_REDELIVERY] = options->no_redelivery != 0 ? SHMC__OPTION_ZERO : 0;
 	return shmc__object_create_as(client, name, &shmp_mpmc_kind, option, options->mode,
 				      options->reuse != 0, options->common, error);
 }
@@ -476,6 +477,7 @@ enum shmc_result shmc_mpmc_options_of(const struct shmc_mpmc *queue,
 		.slots = option[SHMP_MPMC_SLOTS],
 		.message_bytes_max = option[SHMP_MPMC_MESSAGE_BYTES_MAX],
 		.endpoints_max = option[SHMP_MPMC_ENDPOINTS_MAX],
+		.no_redelivery = option[SHMP_MPMC_REDELIVERY] == 0,
 	};
 	return SHMC_OK;
 }
@@ -510,6 +512,8 @@ enum shmc_result shmc_mpmc_statistics(const struct shmc_mpmc *queue,
 		.depth = shmp_mpmc_depth(segment),
 		/* relaxed: a statistic */
 		.tombstones = atomic_load_explicit(&control->tombs, memory_order_relaxed),
+		/* relaxed: as above */
+		.dropped = atomic_load_explicit(&control->dropped, memory_order_relaxed),
 	};
 	return SHMC_OK;
 }

@@ -69,7 +69,8 @@ enum shmc_result shmc__object_create_as(struct shmc_client *client, const char *
 	options = cJSON_AddObjectToObject(parameters, "options");
 	for (size_t i = 0; i < kind->option_count; i++) {
 		if (option[i] != 0)
-			shmp_json_add_u64(options, kind->options[i].name, option[i]);
+			shmp_json_add_u64(options, kind->options[i].name,
+					  option[i] != SHMC__OPTION_ZERO ? option[i] : 0);
 	}
 	shmp_json_add_u64(parameters, "mode", mode != 0 ? mode : SHMC_MODE_PRIVATE);
 	cJSON_AddBoolToObject(parameters, "reuse", reuse);

@@ -37,6 +37,9 @@ struct shmc__object {
 	struct shmc__object *next;
 };
 
+/* As an option: 0, where that is not what 0 in the caller's struct means. */
+#define SHMC__OPTION_ZERO UINT64_MAX
+
 /*
  * Creation, as shmc_*_create() says. @option: by the kind's table, 0 = as preset; @common may be
  * NULL.

@@ -171,6 +171,7 @@ static void view(const struct shmp_segment *segment, uint32_t endpoint, struct s
 		.slot_bytes = slot_bytes_of(option[SHMP_MPMC_MESSAGE_BYTES_MAX]),
 		.mask = (count & (count - 1)) == 0 ? count - 1 : 0,
 		.message_max = option[SHMP_MPMC_MESSAGE_BYTES_MAX],
+		.redelivers = option[SHMP_MPMC_REDELIVERY] != 0,
 		.endpoint = endpoint,
 		.words = shmp_waiter_words(segment->plan.endpoint_count),
 		.endpoints = segment->endpoints,
@@ -308,7 +309,8 @@ static int mpmc_plan(const uint64_t *option, struct shmp_plan *ret_plan, const c
 		.endpoint_count = (uint32_t)endpoints,
 		.option = { [SHMP_MPMC_SLOTS] = slots,
 			    [SHMP_MPMC_MESSAGE_BYTES_MAX] = message_max,
-			    [SHMP_MPMC_ENDPOINTS_MAX] = endpoints },
+			    [SHMP_MPMC_ENDPOINTS_MAX] = endpoints,
+			    [SHMP_MPMC_REDELIVERY] = option[SHMP_MPMC_REDELIVERY] },
 	};
 	ret_plan->ctl_bytes = shmp_segment_ctl_bytes(ret_plan);
 	return 0;
@@ -444,7 +446,9 @@ static uint64_t given_back(const struct shmp_mpmc *queue, uint64_t lap, uint64_t
 	case SHMP_MPMC_FREE:
 		return shmp_mpmc_open(lap, SHMP_MPMC_TOMB);
 	case SHMP_MPMC_READY:
-		return shmp_mpmc_open(lap, SHMP_MPMC_REDELIVER);
+		if (queue->redelivers)
+			return shmp_mpmc_open(lap, SHMP_MPMC_REDELIVER);
+		return shmp_mpmc_open(lap + queue->slot_count, SHMP_MPMC_FREE);
 	default: /* TOMB */
 		return shmp_mpmc_open(lap + queue->slot_count, SHMP_MPMC_FREE);
 	}
@@ -469,7 +473,10 @@ static void repair_claim(struct shmp_mpmc *queue, enum shmp_mpmc_side side, uint
 	/* [A] release; pairs with shmp_mpmc_load_about */
 	atomic_store_explicit(&slot->about, shmp_mpmc_about(owner_before, size),
 			      memory_order_release);
-	shmp_mpmc_move(slot, word, given_back(queue, lap, word));
+	if (shmp_mpmc_move(slot, word, given_back(queue, lap, word)) &&
+	    state_of(word) == SHMP_MPMC_READY && !queue->redelivers)
+		/* relaxed: a statistic; one too few where the broker dies right here */
+		atomic_fetch_add_explicit(&queue->control->dropped, 1, memory_order_relaxed);
 }
 
 /* What the dead one took of what an earlier repair had handed back. */
@@ -605,6 +612,7 @@ static void mpmc_figures(const struct shmp_segment *segment, shmp_figure_fn figu
 	figure(context, "push_refused", pushed.of[SHMP_MPMC_REFUSED]);
 	figure(context, "pop_refused", popped.of[SHMP_MPMC_REFUSED]);
 	figure(context, "tombstones", load_counter(&control->tombs));
+	figure(context, "dropped_messages", load_counter(&control->dropped));
 	if (segment->data)
 		show_holders(segment, figure, context);
 }
@@ -637,6 +645,11 @@ static const struct shmp_option mpmc_options[] = {
 				      .min = 2,
 				      .max = SHMP_ENDPOINTS_MAX,
 				      .preset = 64 },
+	[SHMP_MPMC_REDELIVERY] = { .name = "redelivery",
+				   .help = "1: what a consumer died with goes to another, 0: is lost",
+				   .min = 0,
+				   .max = 1,
+				   .preset = 1 },
 };
 
 const struct shmp_kind shmp_mpmc_kind = {

@@ -29,6 +29,8 @@
  *	  |                                                      +--------repair---------+   FREE(t+N)
  *	  +--repair, or abort--> TOMB(t) --consumer, or repair of one--> FREE(t+N)
  *
+ * Without redelivery repair takes READY to FREE(t+N) and counts it: neither REDELIVER nor TAKEN.
+ *
  * push: load tail (t, p); the slot is FREE(t); intent = that index word; CAS of tail to (t+1, me)
  * is the claim. Payload, about = (p, size), READY(t), intent cleared. pop: the same with head and
  * READY(h); the size is looked at before the claim. Its end is FREE(h+N). A TOMB at head is claimed
@@ -98,6 +100,7 @@ enum shmp_mpmc_option {
 	SHMP_MPMC_SLOTS = 0,
 	SHMP_MPMC_MESSAGE_BYTES_MAX = 1,
 	SHMP_MPMC_ENDPOINTS_MAX = 2,
+	SHMP_MPMC_REDELIVERY = 3, /* 0: what was in hands that died is dropped */
 };
 
 /* Index in the kind's roles; the endpoint's cursor holds the role of its last holder + 1. */
@@ -130,7 +133,8 @@ struct shmp_mpmc_control {
 	uint64_t head_reserved[15];
 	_Alignas(128) _Atomic uint64_t epoch; /* raised by repair */
 	_Atomic uint64_t tombs;		      /* claims given back unsent */
-	uint64_t epoch_reserved[6];
+	_Atomic uint64_t dropped;	      /* messages that died with their receivers */
+	uint64_t epoch_reserved[5];
 	struct shmp_waiter not_empty;		   /* where consumers wait */
 	_Alignas(128) struct shmp_waiter not_full; /* where producers wait */
 	uint64_t reserved[8];
@@ -140,6 +144,8 @@ SHMP_FIELD(shmp_mpmc_control, tail, 0);
 SHMP_FIELD(shmp_mpmc_control, head, 128);
 SHMP_FIELD(shmp_mpmc_control, epoch, 256);
 SHMP_FIELD(shmp_mpmc_control, tombs, 264);
+SHMP_FIELD(shmp_mpmc_control, dropped, 272);
+SHMP_FIELD(shmp_mpmc_control, epoch_reserved, 280);
 SHMP_FIELD(shmp_mpmc_control, not_empty, 320);
 SHMP_FIELD(shmp_mpmc_control, not_full, 384);
 SHMP_FIELD(shmp_mpmc_control, reserved, 448);
@@ -186,7 +192,8 @@ struct shmp_mpmc {
 	uint64_t message_max;
 	uint64_t epoch; /* the last one whose scan found nothing */
 	uint32_t endpoint;
-	uint32_t words;			/* of attention */
+	uint32_t words; /* of attention */
+	bool redelivers;
 	struct shmp_mpmc_slot *holding; /* in hand, by reserve or peek; NULL = nothing */
 	uint64_t held;			/* its lap */
 	uint64_t held_about;		/* what its about has to say in the end */

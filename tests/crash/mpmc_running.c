@@ -2,7 +2,8 @@
  * A victim dies after every instruction of a push and of a pop, from its intent on, while two
  * producers and two consumers run, and the same with one more process that stands still between its
  * intent and its claim. Every published message comes to one of the living, or the dead one had
- * read it; what comes although he had read it says so; and nobody is held up.
+ * read it; what comes although he had read it says so; and nobody is held up. Without redelivery
+ * nothing comes twice, and all that does not come is counted as dropped.
  *
  * A step costs thousands of instructions, so the others keep pace with the steps: at full speed a
  * victim that goes step by step would hardly ever find the queue as it was an instruction before.
@@ -150,10 +151,11 @@ static pid_t start(struct scene *scene, void (*run)(struct scene *scene, uint32_
 	return pid;
 }
 
-static struct scene *scene_open(enum shmp_mpmc_role role)
+static struct scene *scene_open(enum shmp_mpmc_role role, bool drops)
 {
 	struct scene *scene = calloc(1, sizeof(*scene));
 
+	scene->queue.drops = drops;
 	shmt_mpmc_make(&scene->queue, SLOTS, 48, PLACES);
 	scene->role = role;
 	scene->world = mmap(NULL, sizeof(*scene->world), PROT_READ | PROT_WRITE,
@@ -286,6 +288,35 @@ static void finish(struct scene *scene)
 	end(scene->others[3]);
 }
 
+/*
+ * Nothing comes twice. What nobody living got was dropped, or the dead one had read it, who may have
+ * been done with it.
+ */
+static void check_dropped(struct scene *scene)
+{
+	const struct world *world = scene->world;
+	uint64_t lost = 0, unread = 0, count = atomic_load(&world->next);
+	uint64_t dropped = shmt_mpmc_figure(&scene->queue, "dropped_messages");
+
+	for (uint64_t i = 0; i < count; i++) {
+		uint8_t got = atomic_load(&world->got[i]);
+
+		ck_assert_uint_le(got + world->had_read[i], 1);
+		ck_assert_uint_eq(atomic_load(&world->flagged[i]), 0);
+		if (!atomic_load(&world->is_sent[i]) || got == 1)
+			continue;
+		lost++;
+		unread += world->had_read[i] == 0;
+	}
+	ck_assert_uint_ge(dropped, unread);
+	ck_assert_uint_le(dropped, lost);
+	ck_assert_uint_gt(dropped, 0);
+	printf("# %lu messages, %lu of them dropped\n", (unsigned long)count,
+	       (unsigned long)dropped);
+	shmt_mpmc_free(&scene->queue);
+	free(scene);
+}
+
 static void check(struct scene *scene)
 {
 	const struct world *world = scene->world;
@@ -318,17 +349,25 @@ static void kill_victims(struct scene *scene)
 		ended += !die_after(scene, steps);
 	printf("# %lu deaths, %lu of them behind the end\n", deaths, ended);
 	finish(scene);
-	check(scene);
+	if (scene->queue.drops)
+		check_dropped(scene);
+	else
+		check(scene);
 }
 
 TEST(producers_die_while_others_run, .timeout_s = 120)
 {
-	kill_victims(scene_open(SHMP_MPMC_PRODUCER));
+	kill_victims(scene_open(SHMP_MPMC_PRODUCER, false));
 }
 
 TEST(consumers_die_while_others_run, .timeout_s = 120)
 {
-	kill_victims(scene_open(SHMP_MPMC_CONSUMER));
+	kill_victims(scene_open(SHMP_MPMC_CONSUMER, false));
+}
+
+TEST(consumers_die_while_others_run_and_nothing_comes_again, .timeout_s = 120)
+{
+	kill_victims(scene_open(SHMP_MPMC_CONSUMER, true));
 }
 
 /* Goes until its intent is there and holds it there; its claim comes too late for sure. */
@@ -378,7 +417,7 @@ static void go_on(struct stepper *stepper)
 
 static void kill_victims_beside_a_stopped(enum shmp_mpmc_role role)
 {
-	struct scene *scene = scene_open(role);
+	struct scene *scene = scene_open(role, false);
 	unsigned long deaths = 0;
 	struct stepper stopped;
 

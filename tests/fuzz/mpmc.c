@@ -32,10 +32,12 @@ static uint64_t take(struct input *input, size_t bytes)
 /* On the heap, so that a sanitizer sees the end of each part. */
 static struct shmp_segment make(struct input *input)
 {
+	uint8_t slots = (uint8_t)take(input, 1);
 	uint64_t option[SHMP_OPTIONS_MAX] = {
-		[SHMP_MPMC_SLOTS] = 2 + take(input, 1) % 16,
+		[SHMP_MPMC_SLOTS] = 2 + slots % 16,
 		[SHMP_MPMC_MESSAGE_BYTES_MAX] = 1 + take(input, 1),
 		[SHMP_MPMC_ENDPOINTS_MAX] = PLACES,
+		[SHMP_MPMC_REDELIVERY] = slots < 128,
 	};
 	struct shmp_segment segment = { .mirrored = false };
 	const char *why;

@@ -143,6 +143,37 @@ TEST(k_deaths_with_a_message_in_hand_are_at_most_k_repeats)
 	scene_close(&scene);
 }
 
+TEST(without_redelivery_what_died_with_its_consumer_is_dropped_and_counted)
+{
+	struct scene scene = { .broker = shmt_broker_start(NULL),
+			       .descriptors = shmt_descriptor_count() };
+	struct shmc_mpmc_options options;
+
+	scene.client = shmt_connect(&scene.broker);
+	shmt_queue_create(scene.client, "queue",
+			  (struct shmc_mpmc_options){ .slots = 2, .no_redelivery = 1 });
+	scene.producer = shmt_queue_open(scene.client, "queue", SHMC_MPMC_PRODUCER);
+	scene.consumer = shmt_queue_open(scene.client, "queue", SHMC_MPMC_CONSUMER);
+	shmt_assert_ok(shmc_mpmc_options_of(scene.producer, &options));
+	ck_assert_uint_eq(options.no_redelivery, 1);
+	for (uint64_t i = 0; i < 10; i++) {
+		struct shmt_peer peer = shmt_peer_start(peek_and_stay, &scene);
+
+		shmt_assert_ok(shmt_queue_push(scene.producer, i, SHMC_FOREVER));
+		shmt_peer_await(&peer);
+		shmt_assert_ok(shmt_queue_push(scene.producer, 100 + i, SHMC_TRY));
+		expect_number(&scene, 100 + i, 0);
+		shmt_peer_kill_soon(&peer);
+		/* its room comes back to who waits for it */
+		shmt_assert_ok(shmt_queue_push(scene.producer, 200 + i, SHMC_FOREVER));
+		expect_number(&scene, 200 + i, 0);
+		shmt_peer_reap(&peer);
+	}
+	ck_assert_uint_eq(shmt_queue_statistics(scene.consumer).dropped, 10);
+	ck_assert_uint_eq(shmt_queue_statistics(scene.consumer).depth, 0);
+	scene_close(&scene);
+}
+
 /* Asleep in a pop, for ever. */
 static void pop_one_and_tell(struct shmt_peer *other, void *context)
 {

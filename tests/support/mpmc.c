@@ -9,7 +9,8 @@ void shmt_mpmc_make(struct shmt_mpmc *queue, uint64_t slots, uint64_t message_ma
 {
 	uint64_t option[SHMP_OPTIONS_MAX] = { [SHMP_MPMC_SLOTS] = slots,
 					      [SHMP_MPMC_MESSAGE_BYTES_MAX] = message_max,
-					      [SHMP_MPMC_ENDPOINTS_MAX] = endpoints };
+					      [SHMP_MPMC_ENDPOINTS_MAX] = endpoints,
+					      [SHMP_MPMC_REDELIVERY] = !queue->drops };
 
 	shmt_segment_make(&queue->segment, "mpmc", option);
 	shmt_segment_map(&queue->segment, "producer", &queue->map);

@@ -12,6 +12,7 @@
 #include "tests/support/segment.h"
 
 struct shmt_mpmc {
+	bool drops; /* set before it is made: no redelivery */
 	struct shmt_segment segment;
 	struct shmp_segment map;
 };

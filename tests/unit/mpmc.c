@@ -410,7 +410,7 @@ TEST(one_slot_is_below_the_minimum)
 TEST(the_last_endpoint_of_255_works)
 {
 	struct shmp_mpmc producer, consumer;
-	struct shmt_mpmc queue;
+	struct shmt_mpmc queue = { .drops = false };
 
 	shmt_mpmc_make(&queue, 2, 8, 255);
 	shmt_mpmc_attach(&queue, 254, PRODUCER, &producer);

@@ -351,4 +351,30 @@ TEST(nothing_is_lost_or_doubled_whoever_dies_in_whatever_order, .rounds = 20)
 	done(f);
 }
 
+TEST(without_redelivery_a_message_in_dead_hands_is_dropped_once)
+{
+	for (int times = 1; times <= 3; times++) {
+		struct fixture *f = calloc(1, sizeof(*f));
+		struct shmp_mpmc_message message;
+
+		f->queue.drops = true;
+		shmt_mpmc_make(&f->queue, SLOTS, 8, ENDPOINTS);
+		for (uint32_t i = 0; i < ENDPOINTS; i++)
+			shmt_mpmc_attach(&f->queue, i, i < 4 ? PRODUCER : CONSUMER, &f->at[i]);
+		for (uint64_t i = 0; i < SLOTS; i++)
+			ck_assert_int_eq(shmt_mpmc_push(&f->at[0], 8, i), SHMP_DONE);
+		ck_assert_int_eq(shmp_mpmc_peek(&f->at[4], 8, &message), SHMP_DONE);
+		shmt_place_vacate(&f->queue.segment, 4, times != 2, times);
+		ck_assert_uint_eq(shmt_mpmc_figure(&f->queue, "dropped_messages"), 1);
+		for (uint64_t i = 1; i < SLOTS; i++)
+			ck_assert_int_eq(shmt_mpmc_pop(&f->at[5], 8, i, NULL), SHMP_DONE);
+		ck_assert_int_eq(shmp_mpmc_peek(&f->at[5], 8, &message), SHMP_EMPTY);
+		for (uint64_t i = 0; i < 3 * SLOTS; i++) {
+			ck_assert_int_eq(shmt_mpmc_push(&f->at[1], 8, i), SHMP_DONE);
+			ck_assert_int_eq(shmt_mpmc_pop(&f->at[6], 8, i, NULL), SHMP_DONE);
+		}
+		done(f);
+	}
+}
+
 SHMT_MAIN

@@ -7,7 +7,8 @@
  * has not released those who send, once they have come round to its slot. `shmbrokerctl describe`
  * names it. Crash: whatever instant a process dies at, every message whose push or commit returned
  * arrives, none arrives in part, and one that was in a dead consumer's hands goes to another,
- * flagged SHMC_REDELIVERED; k deaths with it in hand are at most k repeats.
+ * flagged SHMC_REDELIVERED; k deaths with it in hand are at most k repeats. Without redelivery
+ * (an option) it is dropped instead, and counted.
  *
  * Order: messages of one producer are handed out in the order in which they were sent.
  *
@@ -47,6 +48,10 @@ struct shmc_mpmc_options {
 	uint32_t mode;
 	/** Not 0: an existing queue of the same options is as good as a new one. */
 	uint32_t reuse;
+	/** Not 0: a message that a consumer died with, or left with, is dropped and counted: at
+	 *  most once instead of at least once. 0: it goes to another, flagged SHMC_REDELIVERED. */
+	uint32_t no_redelivery;
+	uint32_t reserved;
 	/** Owner, group, huge pages, prefault, mlock; NULL: the defaults. */
 	const struct shmc_create_options *common;
 };
@@ -262,6 +267,7 @@ struct shmc_mpmc_statistics {
 	struct shmc_statistics consumers; /* of all of them; refused: EMPTY or TIMEOUT */
 	uint64_t depth;			  /* messages sent, or being sent, and not yet taken */
 	uint64_t tombstones;		  /* claims that were given up, or whose owner died */
+	uint64_t dropped; /* messages that consumers died or left with, without redelivery */
 };
 
 /**
