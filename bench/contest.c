@@ -234,8 +234,8 @@ static void run_rounds(struct arena *arena, const uint64_t *count)
 
 			contest->slice[i][contest->rounds] = centre_of(arena, i, ticks, count[i],
 								       figures[i]);
-			if ((double)arena->waited_ns * DISTURBED_PART >
-			    (double)ticks * bench_tick_ns)
+			if (!contest->is_crowded && (double)arena->waited_ns * DISTURBED_PART >
+							    (double)ticks * bench_tick_ns)
 				disturbed = true;
 		}
 		contest->disturbed += disturbed;

@@ -81,6 +81,7 @@ struct bench_contest {
 	struct bench_contender *contender[BENCH_CONTENDERS_MAX];
 	unsigned contenders;
 	unsigned sides;
+	bool is_crowded; /* more processes than cores: that one waits for them is what is measured */
 	enum bench_centre centre;
 
 	/* what came out, in ns per operation */

@@ -13,6 +13,7 @@ void bench_spsc_wake(struct bench_report *report);
 void bench_mpmc_uncontended(struct bench_report *report);
 void bench_mpmc_1p1c(struct bench_report *report);
 void bench_mpmc_contended(struct bench_report *report);
+void bench_mpmc_2p2c(struct bench_report *report);
 void bench_array_read(struct bench_report *report);
 void bench_detect_kill(struct bench_report *report);
 void bench_attach_latency(struct bench_report *report);

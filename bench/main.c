@@ -22,6 +22,7 @@ static const struct group groups[] = {
 	{ "mpmc.uncontended", bench_mpmc_uncontended },
 	{ "mpmc.1p1c", bench_mpmc_1p1c },
 	{ "mpmc.contended", bench_mpmc_contended },
+	{ "mpmc.2p2c", bench_mpmc_2p2c },
 	{ "array.read", bench_array_read },
 	{ "detect.kill", bench_detect_kill },
 	{ "attach.latency", bench_attach_latency },
