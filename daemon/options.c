@@ -12,6 +12,7 @@
 
 #include "config.h"
 #include "daemon/options_table.h"
+#include "protocol/varlink.h"
 
 #define CONFIG_BYTES_MAX (1u << 20)
 
@@ -132,6 +133,9 @@ int options_read_config(struct options *options, const char *text, struct compla
 		return option_complain(complaint, "line %u: not JSON", line_of(text, end));
 	if (!cJSON_IsObject(object))
 		r = option_complain(complaint, "not one JSON object");
+	else if (shmp_json_repeated(object))
+		r = option_complain(complaint, "%.64s: the key stands twice",
+				    shmp_json_repeated(object));
 	for (item = object->child; r == 0 && item; item = item->next)
 		r = set_key(options, item, complaint);
 	cJSON_Delete(object);

@@ -170,6 +170,8 @@ static int parse_rule(const cJSON *object, size_t index, struct policy_rule *rul
 		return complain(complaint, bytes, index, "is not an object");
 	if (unknown_key(object))
 		return complain(complaint, bytes, index, "knows only prefix, uids and gids");
+	if (shmp_json_repeated(object))
+		return complain(complaint, bytes, index, "has a key twice");
 	if (shmp_json_string(object, "prefix", &prefix) != 0)
 		return complain(complaint, bytes, index, "prefix is not a string");
 	rule->prefix = strdup(prefix);

@@ -322,3 +322,15 @@ int shmp_json_object(const cJSON *object, const char *key, const cJSON **ret_val
 	*ret_value = item;
 	return 0;
 }
+
+const char *shmp_json_repeated(const cJSON *object)
+{
+	const cJSON *item;
+
+	cJSON_ArrayForEach(item, object)
+	{
+		if (item->string && cJSON_GetObjectItemCaseSensitive(object, item->string) != item)
+			return item->string;
+	}
+	return NULL;
+}

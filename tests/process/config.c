@@ -74,6 +74,11 @@ TEST(wrong_keys_and_values_are_named_with_their_limit)
 		{ "{\"create\":[{\"prefix\":\"a\"},{\"uids\":[1]}]}", "create[1]: prefix" },
 		{ "{\"create\":[{\"prefix\":\"a\",\"uids\":[65534]}]}", "create[0]: uids" },
 		{ "{\"create\":[{\"prefix\":\"a\",\"users\":[1]}]}", "create[0]" },
+		{ "{\"bytes\":1048576,\"monitor_bytes\":4096,\"bytes\":2097152}",
+		  "bytes: the key stands twice" },
+		{ "{\"create\":[],\"create\":[]}", "create: the key stands twice" },
+		{ "{\"create\":[{\"prefix\":\"a\",\"uids\":[1],\"uids\":[2]}]}",
+		  "create[0]: has a key twice" },
 		{ "[]", "object" },
 		{ "{\n\n\"bytes\":}", "line 3" },
 	};

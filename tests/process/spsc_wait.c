@@ -263,6 +263,12 @@ TEST(the_longest_time_there_is_does_not_overflow)
 	sleeping_consumer_gets_it(INT64_MAX);
 }
 
+TEST(any_negative_time_is_for_ever)
+{
+	sleeping_consumer_gets_it(-2);
+	sleeping_consumer_gets_it(INT64_MIN);
+}
+
 TEST(a_sleeping_producer_is_woken_by_room)
 {
 	struct scene scene = scene_open(-1);

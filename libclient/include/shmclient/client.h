@@ -15,7 +15,8 @@
 extern "C" {
 #endif
 
-/** Timeouts are relative nanoseconds on CLOCK_MONOTONIC. */
+/** Timeouts are relative nanoseconds on CLOCK_MONOTONIC. 0 is SHMC_TRY; every negative one means
+ *  the same as SHMC_FOREVER, however it was computed. */
 #define SHMC_TRY     INT64_C(0)
 #define SHMC_FOREVER INT64_C(-1)
 
