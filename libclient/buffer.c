@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "libclient/error.h"
 #include "libclient/lock.h"
@@ -108,6 +109,15 @@ static inline void buffer_count(struct shmc_buffer *buffer, uint64_t bytes)
 	shmp_endpoint_count(&self->bytes, bytes);
 }
 
+/* The last thing that its caller does: counting comes before it, since it keeps no register. */
+static inline void buffer_copy(void *to, const void *from, uint64_t bytes)
+{
+	if (bytes > SHMP_COPY_INLINE)
+		memcpy(to, from, bytes);
+	else
+		shmp_copy_short(to, from, bytes);
+}
+
 /* A gate was closed, or the range lies not inside. */
 static SHMP_COLD enum shmc_result buffer_refuse(const struct shmc_buffer *buffer,
 						const uint32_t *gate)
@@ -121,8 +131,8 @@ SHMC__HOT enum shmc_result shmc_buffer_write(struct shmc_buffer *buffer, uint64_
 	if (!shmc__gate_is_open(buffer->write_gate) ||
 	    !shmp_buffer_has(&buffer->moves, offset, bytes))
 		return buffer_refuse(buffer, buffer->write_gate);
-	shmp_copy(shmp_buffer_at(&buffer->moves, offset), data, bytes);
 	buffer_count(buffer, bytes);
+	buffer_copy(shmp_buffer_at(&buffer->moves, offset), data, bytes);
 	return SHMC_OK;
 }
 
@@ -132,8 +142,8 @@ SHMC__HOT enum shmc_result shmc_buffer_read(struct shmc_buffer *buffer, uint64_t
 	if (!shmc__gate_is_open(buffer->read_gate) ||
 	    !shmp_buffer_has(&buffer->moves, offset, bytes))
 		return buffer_refuse(buffer, buffer->read_gate);
-	shmp_copy(data, shmp_buffer_at(&buffer->moves, offset), bytes);
 	buffer_count(buffer, bytes);
+	buffer_copy(data, shmp_buffer_at(&buffer->moves, offset), bytes);
 	return SHMC_OK;
 }
 

@@ -1,18 +1,6 @@
 /* lock: what happens seldom, and the broker's part. See lock.h. */
 #include "protocol/lock.h"
 
-#include <time.h>
-
-#define SECOND_NS UINT64_C(1000000000)
-
-uint64_t shmp_lock_clock_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
-}
-
 static uint64_t name_of(const struct shmp_endpoint *self, uint32_t endpoint)
 {
 	return shmp_lock_name(endpoint, shmp_endpoint_incarnation(self));

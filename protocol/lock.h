@@ -50,6 +50,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "protocol/abi.h"
 #include "protocol/endpoint.h"
@@ -73,7 +74,7 @@ enum shmp_lock_state {
 
 struct shmp_lock {
 	_Alignas(128) _Atomic uint64_t word;
-	_Atomic uint64_t since_ns; /* CLOCK_MONOTONIC_COARSE when it was last HELD */
+	_Atomic uint64_t since_ns; /* CLOCK_MONOTONIC when it was last HELD, up to a second less */
 	_Atomic uint32_t tid;	   /* of the thread that made it so, in its own pid namespace */
 	_Atomic uint32_t reach;	   /* places that were ever given out */
 	_Atomic uint64_t deaths;   /* holders who died writing */
@@ -111,8 +112,10 @@ struct shmp_locker {
 	enum shmp_lock_hold hold;
 	uint32_t endpoint;
 	uint32_t endpoint_count;
-	uint32_t words; /* of attention */
-	uint32_t tid;	/* the caller's word on which thread it is; kept up to date by him */
+	uint32_t words;	    /* of attention */
+	uint32_t tid;	    /* the caller's word on which thread it is; kept up to date by him */
+	int64_t second;	    /* of the clock, when it was looked at last */
+	uint64_t second_ns; /* and CLOCK_MONOTONIC then */
 	struct shmp_waiter_memory telling_freed;
 	struct shmp_waiter_memory telling_left;
 };
@@ -242,8 +245,20 @@ static inline uint64_t shmp_lock_turns(const struct shmp_lock *lock)
 	return atomic_load_explicit(&lock->turns, memory_order_acquire);
 }
 
-/* CLOCK_MONOTONIC to some milliseconds, at a quarter of the price. */
-uint64_t shmp_lock_clock_ns(void);
+/*
+ * CLOCK_MONOTONIC when the second began in which the holder took it. A look at the seconds costs a
+ * load; one at any finer clock more than all the rest of the lock.
+ */
+static inline uint64_t shmp_lock_second_ns(struct shmp_locker *locker)
+{
+	int64_t second = time(NULL);
+
+	if (SHMP_UNLIKELY(second != locker->second)) {
+		locker->second = second;
+		locker->second_ns = shmp_clock_ns();
+	}
+	return locker->second_ns;
+}
 
 /* Who writes and since when, before the word says that he does. */
 static inline void shmp_lock_note(struct shmp_locker *locker)
@@ -251,7 +266,7 @@ static inline void shmp_lock_note(struct shmp_locker *locker)
 	struct shmp_lock *lock = locker->lock;
 
 	/* relaxed: published by the word */
-	atomic_store_explicit(&lock->since_ns, shmp_lock_clock_ns(), memory_order_relaxed);
+	atomic_store_explicit(&lock->since_ns, shmp_lock_second_ns(locker), memory_order_relaxed);
 	/* relaxed: as above */
 	atomic_store_explicit(&lock->tid, locker->tid, memory_order_relaxed);
 	shmp_endpoint_count(&lock->turns, 1);
@@ -336,7 +351,7 @@ struct shmp_lock_owner {
 	uint32_t endpoint; /* of who writes or claims */
 	uint32_t pid;	   /* as the broker sees it */
 	uint32_t tid;	   /* HELD only */
-	uint64_t since_ns; /* HELD only; CLOCK_MONOTONIC */
+	uint64_t since_ns; /* HELD only; CLOCK_MONOTONIC, up to a second less */
 	uint32_t readers;  /* marks that stand */
 	uint32_t waiting;  /* endpoints that sleep */
 	uint64_t deaths;   /* holders who died writing */

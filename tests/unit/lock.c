@@ -388,7 +388,7 @@ TEST(repair_takes_nothing_from_the_living)
 TEST(it_tells_who_holds_it_and_since_when)
 {
 	struct fixture *f = make();
-	uint64_t before = shmp_lock_clock_ns();
+	uint64_t before = shmp_clock_ns();
 	struct shmp_lock_owner owner;
 
 	ck_assert_int_eq(look(f).state, SHMP_LOCK_FREE);
@@ -398,7 +398,7 @@ TEST(it_tells_who_holds_it_and_since_when)
 	ck_assert_uint_eq(owner.endpoint, 3);
 	ck_assert_uint_eq(owner.pid, 1003);
 	ck_assert_uint_eq(owner.tid, 103);
-	ck_assert(owner.since_ns >= before && owner.since_ns <= shmp_lock_clock_ns());
+	ck_assert(owner.since_ns >= before && owner.since_ns <= shmp_clock_ns());
 	unlock(f, 3);
 	ck_assert_int_eq(to_read(f, 0), SHMP_DONE);
 	ck_assert_int_eq(shmp_lock_claim(&f->at[3]), SHMP_DONE);

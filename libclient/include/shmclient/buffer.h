@@ -224,7 +224,7 @@ struct shmc_buffer_owner {
 	uint32_t pid;	     /* as the broker sees it */
 	uint32_t tid;	     /* as the holder sees it */
 	uint32_t readers;    /* endpoints that hold it to read */
-	uint64_t since_ns;   /* CLOCK_MONOTONIC, to some milliseconds */
+	uint64_t since_ns;   /* CLOCK_MONOTONIC, up to a second less */
 	uint32_t waiting;    /* endpoints that sleep until they get it */
 	uint32_t owner_died; /* not 0: the next ones get OWNER_DIED */
 	uint64_t deaths;     /* writers that died with it, since the buffer was made */
