@@ -38,10 +38,16 @@ void shmp_array_fill(const struct shmp_array *array, uint64_t first, uint64_t co
 	}
 }
 
+/* Of an element whose type says its size and how to show it; 0: an own one, or bytes. */
+static uint32_t typed_bytes(uint64_t type)
+{
+	/* own numbers may be larger than 32 bits, whose lower half means nothing */
+	return type < SHMP_TYPE_OWN ? shmp_type_bytes((uint32_t)type) : 0;
+}
+
 static bool is_type(uint64_t type)
 {
-	return type == SHMP_TYPE_BYTES || type >= SHMP_TYPE_OWN ||
-	       shmp_type_bytes((uint32_t)type) != 0;
+	return type == SHMP_TYPE_BYTES || type >= SHMP_TYPE_OWN || typed_bytes(type) != 0;
 }
 
 static int array_plan(const uint64_t *option, struct shmp_plan *ret_plan, const char **ret_why)
@@ -50,7 +56,7 @@ static int array_plan(const uint64_t *option, struct shmp_plan *ret_plan, const 
 	uint64_t count = option[SHMP_ARRAY_ELEMENTS];
 	uint64_t endpoints = option[SHMP_ARRAY_ENDPOINTS_MAX];
 	uint64_t bytes = option[SHMP_ARRAY_ELEMENT_BYTES];
-	uint32_t typed = type < SHMP_TYPE_OWN ? shmp_type_bytes((uint32_t)type) : 0;
+	uint32_t typed = typed_bytes(type);
 
 	if (!is_type(type)) {
 		*ret_why = "no element can be of this type; own ones begin at 256";
@@ -145,7 +151,8 @@ static void array_figures(const struct shmp_segment *segment, shmp_figure_fn fig
 static int array_look(const struct shmp_segment *segment, struct shmp_look *look, shmp_item_fn fn,
 		      void *context)
 {
-	uint32_t type = (uint32_t)segment->plan.option[SHMP_ARRAY_ELEMENT_TYPE];
+	uint64_t type = segment->plan.option[SHMP_ARRAY_ELEMENT_TYPE];
+	uint32_t typed = typed_bytes(type);
 	uint64_t shown = 0;
 	struct shmp_array array;
 
@@ -162,10 +169,9 @@ static int array_look(const struct shmp_segment *segment, struct shmp_look *look
 		int r;
 
 		shmp_look_take(look, shmp_array_at(&array, look->from), array.element_bytes, &item);
-		if (shmp_type_bytes(type) != 0) {
-			shmp_look_copy(value, shmp_array_at(&array, look->from),
-				       array.element_bytes);
-			shmp_type_format(type, value, array.element_bytes, text, sizeof(text));
+		if (typed != 0) {
+			shmp_look_copy(value, shmp_array_at(&array, look->from), typed);
+			shmp_type_format((uint32_t)type, value, typed, text, sizeof(text));
 			item.text = text;
 		}
 		r = fn(context, &item);

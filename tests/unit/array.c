@@ -147,4 +147,26 @@ TEST(a_look_shows_elements_from_any_on_as_text_and_bytes)
 	shmt_segment_free(&segment);
 }
 
+static int note_text(void *context, const struct shmp_item *item)
+{
+	*(bool *)context |= item->text != NULL;
+	return 0;
+}
+
+/* 2^32 + 2 is nobody's i8, and the element is larger than any value that has a text. */
+TEST(own_type_of_a_large_number_is_shown_as_bytes)
+{
+	uint64_t option[SHMP_OPTIONS_MAX] = { 4096, 2, (UINT64_C(1) << 32) + SHMP_TYPE_I8, 4 };
+	struct shmp_look look = { .max = 10 };
+	struct shmt_segment segment;
+	bool has_text = false;
+
+	shmt_segment_make(&segment, "array", option);
+	memset(segment.map.data, 0xff, segment.map.plan.data_bytes);
+	ck_assert_int_eq(shmp_array_kind.look(&segment.map, &look, note_text, &has_text), 0);
+	ck_assert_uint_eq(look.from, 2);
+	ck_assert(!has_text);
+	shmt_segment_free(&segment);
+}
+
 SHMT_MAIN
