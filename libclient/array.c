@@ -33,8 +33,8 @@ enum shmc_result shmc_array_create(struct shmc_client *client, const char *name,
 	option[SHMP_ARRAY_ELEMENTS] = options->elements;
 	option[SHMP_ARRAY_ELEMENT_TYPE] = options->element_type;
 	option[SHMP_ARRAY_ENDPOINTS_MAX] = options->endpoints_max;
-	return shmc__object_create(client, name, &shmp_array_kind, option, options->mode,
-				   options->reuse != 0, error);
+	return shmc__object_create_as(client, name, &shmp_array_kind, option, options->mode,
+				      options->reuse != 0, options->common, error);
 }
 
 static enum shmc_result array_check(const struct shmc_array *array, const char *name,

@@ -35,8 +35,8 @@ enum shmc_result shmc_atomic_create(struct shmc_client *client, const char *name
 		options = &none;
 	option[SHMP_ATOMIC_TYPE] = options->type;
 	option[SHMP_ATOMIC_ENDPOINTS_MAX] = options->endpoints_max;
-	return shmc__object_create(client, name, &shmp_atomic_kind, option, options->mode,
-				   options->reuse != 0, error);
+	return shmc__object_create_as(client, name, &shmp_atomic_kind, option, options->mode,
+				      options->reuse != 0, options->common, error);
 }
 
 static const char *value_type_name(enum shmc_type type)

@@ -36,8 +36,8 @@ enum shmc_result shmc_buffer_create(struct shmc_client *client, const char *name
 	option[SHMP_BUFFER_SIZE_BYTES] = options->size_bytes;
 	option[SHMP_BUFFER_ENDPOINTS_MAX] = options->endpoints_max;
 	option[SHMP_BUFFER_CHECKSUMS_MAX] = options->checksums_max;
-	return shmc__object_create(client, name, &shmp_buffer_kind, option, options->mode,
-				   options->reuse != 0, error);
+	return shmc__object_create_as(client, name, &shmp_buffer_kind, option, options->mode,
+				      options->reuse != 0, options->common, error);
 }
 
 static enum shmc_result buffer_attach(struct shmc_buffer *buffer, const char *name,

@@ -52,6 +52,8 @@ struct shmc_atomic_options {
 	uint32_t mode;
 	/** Not 0: an existing atomic of the same options is as good as a new one. */
 	uint32_t reuse;
+	/** Owner, group, huge pages, prefault, mlock; NULL: the defaults. */
+	const struct shmc_create_options *common;
 };
 
 /**

@@ -1,0 +1,294 @@
+/*
+ * What the broker and observers do to segments of any kind, with bytes in them that nobody honest
+ * writes: random ones, ones only, and an honest segment of which any one word was replaced. It must
+ * end, stay inside, and say what it may say. A kind that is added to the table is in it.
+ */
+#include "protocol/kinds.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "tests/support/random.h"
+#include "tests/support/runner.h"
+#include "tests/support/segment.h"
+
+#define PAGE SHMP_PAGE
+
+enum {
+	WORDS_MAX = 600, /* of each part that are replaced, from its beginning and from its end */
+	ROOM = 100,
+};
+
+/* One segment, mapped twice between pages that nobody may touch: for the broker, and read-only. */
+struct subject {
+	const struct shmp_kind *kind;
+	struct shmt_segment segment;
+	struct shmp_segment broker;
+	struct shmp_segment observer;
+	uint8_t *ctl_before, *data_before;
+};
+
+static uint8_t *map_guarded(int fd, uint64_t bytes, uint64_t times, int protection)
+{
+	uint8_t *room = mmap(NULL, bytes * times + 2 * PAGE, PROT_NONE,
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	SHMT_REQUIRE(room != MAP_FAILED);
+	for (uint64_t i = 0; i < times; i++)
+		SHMT_REQUIRE(mmap(room + PAGE + i * bytes, bytes, protection,
+				  MAP_SHARED | MAP_FIXED, fd, 0) != MAP_FAILED);
+	return room + PAGE;
+}
+
+static struct shmp_segment map(const struct shmt_segment *segment, int protection)
+{
+	const struct shmp_plan *plan = &segment->plan;
+	uint8_t *ctl = map_guarded(segment->fds.ctl, plan->ctl_bytes, 1, protection);
+	struct shmp_segment view = { .mirrored = segment->kind->mirrored, .plan = *plan };
+
+	view.head = (void *)ctl;
+	view.control = ctl + sizeof(struct shmp_head);
+	view.endpoints = (void *)(ctl + sizeof(struct shmp_head) + plan->control_bytes);
+	if (plan->data_bytes > 0)
+		view.data = map_guarded(segment->fds.data, plan->data_bytes,
+					segment->kind->mirrored ? 2 : 1, protection);
+	return view;
+}
+
+/* The smallest one there is, or the usual one where the least of all is too little together. */
+static void choose_options(const struct shmp_kind *kind, uint64_t *ret_option)
+{
+	struct shmp_plan plan;
+	const char *why;
+
+	for (size_t i = 0; i < kind->option_count; i++) {
+		bool counts_places = strstr(kind->options[i].name, "endpoints") ||
+				     strstr(kind->options[i].name, "readers");
+
+		ret_option[i] = counts_places && kind->options[i].max >= 4 ? 4 :
+									     kind->options[i].min;
+	}
+	if (kind->plan(ret_option, &plan, &why) == 0)
+		return;
+	for (size_t i = 0; i < kind->option_count; i++)
+		ret_option[i] = kind->options[i].preset;
+}
+
+static struct subject make(const struct shmp_kind *kind)
+{
+	struct subject subject = { .kind = kind };
+	uint64_t option[SHMP_OPTIONS_MAX] = { 0 };
+	const struct shmp_plan *plan = &subject.segment.plan;
+
+	choose_options(kind, option);
+	shmt_segment_make(&subject.segment, kind->name, option);
+	for (uint32_t place = 0; place < plan->endpoint_count && place < 2; place++)
+		shmt_place_assign(&subject.segment, place);
+	subject.broker = map(&subject.segment, PROT_READ | PROT_WRITE);
+	subject.observer = map(&subject.segment, PROT_READ);
+	subject.ctl_before = malloc(plan->ctl_bytes);
+	subject.data_before = malloc(plan->data_bytes + 1);
+	memcpy(subject.ctl_before, subject.broker.head, plan->ctl_bytes);
+	if (plan->data_bytes > 0)
+		memcpy(subject.data_before, subject.broker.data, plan->data_bytes);
+	return subject;
+}
+
+static void restore(struct subject *subject)
+{
+	const struct shmp_plan *plan = &subject->segment.plan;
+
+	memcpy(subject->broker.head, subject->ctl_before, plan->ctl_bytes);
+	if (plan->data_bytes > 0)
+		memcpy(subject->broker.data, subject->data_before, plan->data_bytes);
+}
+
+static void done(struct subject *subject)
+{
+	free(subject->ctl_before);
+	free(subject->data_before);
+	shmt_segment_free(&subject->segment);
+}
+
+/* What is done to it */
+
+static int show(void *context, const struct shmp_item *item)
+{
+	uint64_t *left = context;
+
+	SHMT_REQUIRE(item->what && item->payload_bytes <= ROOM);
+	SHMT_REQUIRE(!item->name || strlen(item->name) < 4096);
+	SHMT_REQUIRE(!item->text || strlen(item->text) < 65536);
+	SHMT_REQUIRE(*left > 0);
+	*left -= 1;
+	return 0;
+}
+
+static void look(struct subject *subject, uint64_t from, bool gone)
+{
+	uint8_t room[ROOM];
+	uint64_t left = 1000;
+	struct shmp_look look = {
+		.from = from, .max = left, .gone = gone, .room = room, .room_bytes = ROOM
+	};
+	int r = subject->kind->look(&subject->observer, &look, show, &left);
+
+	SHMT_REQUIRE(r == 0 || r == -EBADMSG);
+}
+
+static void add_figure(void *context, const char *name, uint64_t value)
+{
+	SHMT_REQUIRE(*name);
+	*(uint64_t *)context += value;
+}
+
+static void observe(struct subject *subject)
+{
+	const struct shmp_kind *kind = subject->kind;
+	const char *why = NULL;
+	uint64_t sum = 0;
+	int r = kind->validate(&subject->observer, &why);
+
+	SHMT_REQUIRE(r == 0 || (r == -EBADMSG && why));
+	kind->figures(&subject->observer, add_figure, &sum);
+	look(subject, SHMP_LOOK_OLDEST, false);
+	look(subject, SHMP_LOOK_NEWEST, false);
+	look(subject, 3, true);
+	for (uint32_t i = 0; i < subject->segment.plan.endpoint_count; i++)
+		sum += kind->waits && kind->waits(&subject->observer, i);
+}
+
+/* As after a death, and once more as after a death of the broker meanwhile. */
+static void bury(struct subject *subject)
+{
+	const struct shmp_kind *kind = subject->kind;
+
+	for (uint32_t place = 0; place < subject->segment.plan.endpoint_count && place < 3;
+	     place++) {
+		for (int times = 0; times < 2; times++) {
+			int r = kind->repair(&subject->broker, place, true);
+
+			SHMT_REQUIRE(r == 0 || r == 1);
+		}
+		kind->attach(&subject->broker, place);
+	}
+	kind->wake(&subject->broker);
+	observe(subject);
+}
+
+static void do_all(struct subject *subject)
+{
+	observe(subject);
+	bury(subject);
+	restore(subject);
+}
+
+/* The bytes */
+
+static const uint64_t numbers[] = {
+	0,
+	1,
+	2,
+	8,
+	0x100,
+	0x700,
+	4096,
+	UINT64_C(1) << 31,
+	UINT64_C(1) << 32,
+	UINT64_C(1) << 33 | 1,
+	UINT64_C(1) << 62,
+	UINT64_C(1) << 63,
+	UINT64_C(1) << 63 | 8,
+	UINT64_C(1) << 63 | 0x101,
+	UINT64_C(3) << 62 | 0x501,
+	0 - UINT64_C(8),
+	UINT64_MAX - 0xff,
+	UINT64_MAX,
+};
+
+static void replace_each(struct subject *subject, uint8_t *part, uint64_t bytes)
+{
+	uint64_t words = bytes / 8;
+
+	for (uint64_t at = 0; at < words; at++) {
+		if (at == WORDS_MAX && words > 2 * (uint64_t)WORDS_MAX)
+			at = words - WORDS_MAX;
+		for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+			memcpy(part + at * 8, &numbers[i], 8);
+			do_all(subject);
+		}
+	}
+}
+
+TEST(any_word_replaced_in_any_kind_harms_nobody, .timeout_s = 60)
+{
+	for (size_t i = 0; i < shmp_kind_count; i++) {
+		struct subject subject = make(shmp_kinds[i]);
+
+		do_all(&subject);
+		replace_each(&subject, (uint8_t *)subject.broker.head,
+			     subject.segment.plan.ctl_bytes);
+		done(&subject);
+	}
+}
+
+TEST(any_word_replaced_in_the_data_of_any_kind_harms_nobody, .timeout_s = 60)
+{
+	for (size_t i = 0; i < shmp_kind_count; i++) {
+		struct subject subject = make(shmp_kinds[i]);
+
+		if (subject.segment.plan.data_bytes > 0)
+			replace_each(&subject, subject.broker.data,
+				     subject.segment.plan.data_bytes);
+		done(&subject);
+	}
+}
+
+TEST(nothing_but_ones_in_any_kind_harms_nobody)
+{
+	for (size_t i = 0; i < shmp_kind_count; i++) {
+		struct subject subject = make(shmp_kinds[i]);
+
+		memset(subject.broker.head, 0xff, subject.segment.plan.ctl_bytes);
+		do_all(&subject);
+		memset(subject.broker.head, 0xff, subject.segment.plan.ctl_bytes);
+		if (subject.segment.plan.data_bytes > 0)
+			memset(subject.broker.data, 0xff, subject.segment.plan.data_bytes);
+		do_all(&subject);
+		done(&subject);
+	}
+}
+
+static void fill(struct shmt_random *random, uint8_t *part, uint64_t bytes)
+{
+	for (uint64_t at = 0; at + 8 <= bytes; at += 8) {
+		uint64_t word = shmt_random_next(random);
+
+		/* small numbers get further than large ones */
+		word >>= shmt_random_next(random) % 64;
+		memcpy(part + at, &word, sizeof(word));
+	}
+}
+
+TEST(random_bytes_in_any_kind_harm_nobody, .timeout_s = 60)
+{
+	struct shmt_random random = { shmt_seed() };
+
+	for (size_t i = 0; i < shmp_kind_count; i++) {
+		struct subject subject = make(shmp_kinds[i]);
+
+		for (int round = 0; round < 200; round++) {
+			if (round % 2)
+				fill(&random, (uint8_t *)subject.broker.head,
+				     subject.segment.plan.ctl_bytes);
+			if (round % 3 && subject.segment.plan.data_bytes > 0)
+				fill(&random, subject.broker.data, subject.segment.plan.data_bytes);
+			do_all(&subject);
+		}
+		done(&subject);
+	}
+}
+
+SHMT_MAIN
