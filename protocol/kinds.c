@@ -14,9 +14,9 @@ const struct shmp_kind *const shmp_kinds[] = {
 	&shmp_spsc_kind,
 	&shmp_mpmc_kind,
 	&shmp_broadcast_kind,
+	&shmp_buffer_kind,
 	&shmp_array_kind,
 	&shmp_atomic_kind,
-	&shmp_buffer_kind,
 };
 const size_t shmp_kind_count = sizeof(shmp_kinds) / sizeof(shmp_kinds[0]);
 
