@@ -22,7 +22,7 @@ const struct command commands[] = {
 	{ "peek", "NAME", 1, 1, "count follow hex max timeout",
 	  "show what is in a segment of any kind, and take nothing",
 	  "A line for each message, slot, field or element: its position, its state, who holds it "
-	  "and its bytes, which are cut at 64 KiB. Needs the right to read only, writes nothing "
+	  "and its bytes, as text or digits, cut at 64 KiB. Needs the right to read only, writes nothing "
 	  "and is noticed by nobody. With --json a line is {\"what\":, \"position\":, \"state\":, "
 	  "\"bytes\":, \"text\": or \"base64\":}.",
 	  run_peek },

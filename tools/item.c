@@ -108,7 +108,30 @@ static void print_hex(const struct shmc_item *item)
 	}
 }
 
-/* As one line, whatever is in it. */
+/* A few bytes that are no text. */
+static void print_digits(const struct shmc_item *item)
+{
+	const unsigned char *data = item->data;
+
+	putchar(' ');
+	for (uint64_t i = 0; i < item->data_bytes; i++)
+		printf(" %02x", data[i]);
+}
+
+/* UTF-8 without control characters other than blanks, which are shown as '?'. */
+static bool is_text(const struct shmc_item *item)
+{
+	const unsigned char *data = item->data;
+
+	for (uint64_t i = 0; i < item->data_bytes; i++) {
+		if (data[i] == 0x7f ||
+		    (data[i] < 0x20 && data[i] != '\t' && data[i] != '\n' && data[i] != '\r'))
+			return false;
+	}
+	return true;
+}
+
+/* As one line if it is text, else as digits. */
 static void print_text(const struct shmc_item *item)
 {
 	char *copy = must(malloc(item->data_bytes + 1));
@@ -116,11 +139,12 @@ static void print_text(const struct shmc_item *item)
 	if (item->data_bytes > 0)
 		memcpy(copy, item->data, item->data_bytes);
 	copy[item->data_bytes] = '\0';
-	for (uint64_t i = 0; i < item->data_bytes; i++) {
-		if (copy[i] == '\0')
-			copy[i] = '?';
-	}
-	printf("  %s", text_clean(copy));
+	if (is_text(item) && shmp_json_is_text(copy, item->data_bytes))
+		printf("  %s", text_clean(copy));
+	else if (item->data_bytes <= HEX_COLUMNS)
+		print_digits(item);
+	else
+		print_hex(item);
 	free(copy);
 }
 

@@ -460,7 +460,7 @@ TEST(peek_shows_what_is_there_and_takes_nothing)
 	expect(CTL("peek", "q"), 0,
 	       "0  ready  3 B  one\n"
 	       "16  ready  0 B  \n"
-	       "24  ready  3 B  \xff?z\n",
+	       "24  ready  3 B  ff 01 7a\n",
 	       "");
 	expect(CTL("peek", "q", "--max", "1", "--hex"), 0,
 	       "0  ready  3 B\n"
@@ -472,7 +472,7 @@ TEST(peek_shows_what_is_there_and_takes_nothing)
 	       "{\"what\":\"message\",\"position\":24,\"state\":\"ready\",\"bytes\":3,"
 	       "\"base64\":\"/wF6\"}\n",
 	       "");
-	expect(CTL("tail", "q", "-m", "1"), 0, "24  ready  3 B  \xff?z\n", "");
+	expect(CTL("tail", "q", "-m", "1"), 0, "24  ready  3 B  ff 01 7a\n", "");
 	expect(CTL("-j", "sub", "q"), 0,
 	       "{\"bytes\":3,\"text\":\"one\"}\n{\"bytes\":0,\"text\":\"\"}\n"
 	       "{\"bytes\":3,\"base64\":\"/wF6\"}\n",

@@ -1,0 +1,128 @@
+/* peek and tail on what others than pub have written: states, kinds whose positions are used again,
+ * and receivers that are faster. */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/support/broker.h"
+#include "tests/support/mpmc_client.h"
+#include "tests/support/process.h"
+#include "tests/support/runner.h"
+
+#define ARGUMENTS_MAX 12
+
+struct scene {
+	struct shmt_broker broker;
+	struct shmc_client *client;
+};
+
+static struct scene begin(void)
+{
+	struct scene scene = { .broker = shmt_broker_start(NULL) };
+
+	setenv("SHMBROKER_ADDRESS", scene.broker.address, 1);
+	scene.client = shmt_connect(&scene.broker);
+	return scene;
+}
+
+static void end(struct scene *scene)
+{
+	shmc_disconnect(scene->client);
+	shmt_broker_stop(&scene->broker);
+}
+
+static struct shmt_process start(const char *const *arguments)
+{
+	const char *argv[ARGUMENTS_MAX] = { shmt_program("SHMBROKERCTL") };
+
+	for (int i = 1; *arguments && i < ARGUMENTS_MAX - 1; i++)
+		argv[i] = *arguments++;
+	return shmt_process_start(argv);
+}
+
+#define START(...) start((const char *const[]){ __VA_ARGS__, NULL })
+
+static void expect(struct shmt_process process, const char *out)
+{
+	struct shmt_result result = shmt_process_finish(&process, "", 0);
+
+	if (result.code != 0 || strcmp(result.out, out) != 0)
+		ck_abort_msg("exit code %d, stdout: %s, stderr: %s", result.code, result.out,
+			     result.err);
+	shmt_result_free(&result);
+}
+
+TEST(messages_in_hands_are_shown_with_whose)
+{
+	struct scene scene = begin();
+	struct shmc_mpmc *producer, *consumer;
+	struct shmc_message message;
+	void *room;
+
+	shmt_queue_create(scene.client, "q", (struct shmc_mpmc_options){ .slots = 4 });
+	producer = shmt_queue_open(scene.client, "q", SHMC_MPMC_PRODUCER);
+	consumer = shmt_queue_open(scene.client, "q", SHMC_MPMC_CONSUMER);
+	shmt_assert_ok(shmc_mpmc_try_push(producer, "one", 3));
+	shmt_assert_ok(shmc_mpmc_try_push(producer, "two", 3));
+	shmt_assert_ok(shmc_mpmc_reserve(producer, 3, SHMC_TRY, &room));
+	shmt_assert_ok(shmc_mpmc_peek(consumer, SHMC_TRY, &message));
+	expect(START("peek", "q"), "0  taken  endpoint 1  3 B  one\n"
+				   "1  ready  3 B  two\n"
+				   "2  claimed  endpoint 0\n");
+	shmc_mpmc_close(producer);
+	shmc_mpmc_close(consumer);
+	end(&scene);
+}
+
+TEST(follower_sees_what_was_taken_before_it_looked)
+{
+	struct scene scene = begin();
+	struct shmc_mpmc *producer, *consumer;
+	struct shmt_process tail;
+
+	shmt_queue_create(scene.client, "q", (struct shmc_mpmc_options){ .slots = 64 });
+	producer = shmt_queue_open(scene.client, "q", SHMC_MPMC_PRODUCER);
+	consumer = shmt_queue_open(scene.client, "q", SHMC_MPMC_CONSUMER);
+	shmt_assert_ok(shmc_mpmc_try_push(producer, "first", 5));
+	tail = START("tail", "q", "--follow", "--count", "4");
+	shmt_process_expect(&tail, "first\n");
+	for (int i = 0; i < 3; i++) {
+		char text[2] = { (char)('a' + i), '\0' };
+		struct shmc_message message;
+		char buffer[8];
+
+		shmt_assert_ok(shmc_mpmc_try_push(producer, text, 1));
+		while (shmc_mpmc_try_pop(consumer, buffer, sizeof(buffer), &message) == SHMC_OK)
+			;
+	}
+	shmt_process_expect(&tail, "1 B  a\n");
+	shmt_process_expect(&tail, "1 B  b\n");
+	shmt_process_expect(&tail, "1 B  c\n");
+	expect(tail, "");
+	shmc_mpmc_close(producer);
+	shmc_mpmc_close(consumer);
+	end(&scene);
+}
+
+TEST(follower_of_an_array_sees_what_changes)
+{
+	struct shmc_array_options options = { .element_type = SHMC_TYPE_U64, .elements = 4 };
+	struct scene scene = begin();
+	struct shmc_array *array;
+	struct shmt_process tail;
+	uint64_t value = 7;
+
+	shmt_assert_ok(shmc_array_create(scene.client, "a", &options, NULL));
+	shmt_assert_ok(shmc_array_open(scene.client, "a", SHMC_ARRAY_WRITER, NULL, &array, NULL));
+	tail = START("tail", "a", "--follow", "--max", "1", "--count", "3");
+	shmt_process_expect(&tail, "3  8 B  0\n");
+	shmt_assert_ok(shmc_array_write(array, 1, 1, &value));
+	shmt_process_expect(&tail, "1  8 B  7\n");
+	value = 8;
+	shmt_assert_ok(shmc_array_write(array, 2, 1, &value));
+	expect(tail, "2  8 B  8\n");
+	shmc_array_close(array);
+	end(&scene);
+}
+
+SHMT_MAIN
