@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/broker.h"
@@ -15,6 +16,7 @@
 #include "daemon/log.h"
 #include "daemon/methods_client.h"
 #include "daemon/segment.h"
+#include "protocol/base64.h"
 
 #define MODE_PRESET 0600u
 
@@ -24,6 +26,8 @@ struct request {
 	struct shmp_plan plan;
 	struct ownership owner;
 	bool reuse;
+	void *init; /* the kind's affair; its owner's to free */
+	size_t init_bytes;
 };
 
 /* Reading the request. */
@@ -154,6 +158,39 @@ static bool make_plan(struct call *call, const struct shmp_kind *kind, struct sh
 	return false;
 }
 
+/* What the kind wants beside numbers: decoded here, understood by the kind alone. */
+static bool read_init(struct call *call, struct request *request)
+{
+	const struct shmp_kind *kind = request->kind;
+	const char *text = "", *why = "";
+	int r;
+
+	if (!call_string_optional(call, "init", &text))
+		return false;
+	if (!kind->check_init) {
+		if (*text)
+			call_fault(call, SHMP_FAULT_INVALID, &(struct about){ .parameter = "init" },
+				   "kind %s takes no init", kind->name);
+		return !*text;
+	}
+	request->init = malloc(kind->init_bytes_max);
+	if (!request->init) {
+		call_broken(call, -ENOMEM);
+		return false;
+	}
+	r = shmp_base64_decode(text, request->init, kind->init_bytes_max, &request->init_bytes);
+	if (r < 0)
+		why = r == -ERANGE ? "it is too long" : "it is no Base64";
+	else
+		r = kind->check_init(&request->plan, request->init, request->init_bytes, &why);
+	if (r == -ENOMEM)
+		call_broken(call, r);
+	else if (r < 0)
+		call_fault(call, SHMP_FAULT_INVALID, &(struct about){ .parameter = "init" },
+			   "init: %s", why);
+	return r == 0;
+}
+
 static bool read_request(struct call *call, struct request *request)
 {
 	*request = (struct request){ .reuse = false };
@@ -161,7 +198,7 @@ static bool read_request(struct call *call, struct request *request)
 	       read_owner(call, &request->owner) &&
 	       call_bool_optional(call, "reuse", &request->reuse) &&
 	       make_plan(call, request->kind, &request->plan) &&
-	       read_memory(call, request->kind, &request->plan);
+	       read_memory(call, request->kind, &request->plan) && read_init(call, request);
 }
 
 /* Answers. */
@@ -376,7 +413,7 @@ static bool check_rights(struct call *call, const char *name)
 	return false;
 }
 
-static void begin(struct call *call, const struct request *request)
+static void begin(struct call *call, struct request *request)
 {
 	enum quota_kind quota = QUOTA_KINDS;
 	struct segment *segment;
@@ -387,6 +424,9 @@ static void begin(struct call *call, const struct request *request)
 	r = segment_new(call_broker(call), request->name, request->kind, &request->plan,
 			&request->owner, &quota, &segment);
 	if (r == 0) {
+		segment->init = request->init;
+		segment->init_bytes = request->init_bytes;
+		request->init = NULL;
 		r = reserve_start(segment, on_reserved);
 		if (r < 0)
 			segment_unlink(segment);
@@ -399,20 +439,27 @@ static void begin(struct call *call, const struct request *request)
 	call->making = segment;
 }
 
+/* A name that is free, taken, or being made. */
+static void take_up(struct call *call, struct request *request)
+{
+	struct segment *segment = registry_find_claimed(&call_broker(call)->registry,
+							request->name);
+
+	if (!segment)
+		begin(call, request);
+	else if (segment->is_ready)
+		answer_existing(call, segment, request);
+	else
+		list_append(&segment->waiting, &call->waiting);
+}
+
 void method_create(struct call *call)
 {
 	struct request request;
-	struct segment *segment;
 
-	if (!read_request(call, &request))
-		return;
-	segment = registry_find_claimed(&call_broker(call)->registry, request.name);
-	if (!segment)
-		begin(call, &request);
-	else if (segment->is_ready)
-		answer_existing(call, segment, &request);
-	else
-		list_append(&segment->waiting, &call->waiting);
+	if (read_request(call, &request))
+		take_up(call, &request);
+	free(request.init);
 }
 
 /* Unlink. */

@@ -27,6 +27,7 @@ static void segment_free(struct segment *segment)
 	charge_release(&segment->bytes);
 	charge_release(&segment->charge);
 	shmp_segment_close(&segment->fds);
+	free(segment->init);
 	free(segment->name);
 	free(segment);
 }
@@ -134,6 +135,10 @@ int segment_complete(struct segment *segment)
 	shmp_segment_write_head(&map, segment->kind->id, segment->kind->version,
 				segment->generation, segment->created_ns);
 	segment->kind->init(&map);
+	if (segment->kind->load_init)
+		segment->kind->load_init(&map, segment->init, segment->init_bytes);
+	free(segment->init);
+	segment->init = NULL;
 	shmp_segment_unmap(&map);
 	segment->is_ready = true;
 	return 0;

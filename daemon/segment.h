@@ -46,14 +46,16 @@ struct segment {
 	struct shmp_segment_fds fds;
 	struct ownership ownership;
 	uint64_t generation;
-	uint64_t created_ns;   /* CLOCK_REALTIME */
-	struct charge charge;  /* of the segment */
-	struct charge bytes;   /* of its memory */
-	bool is_ready;	       /* complete */
-	bool is_linked;	       /* has its name */
-	uint32_t attachments;  /* endpoints and observers */
-	uint32_t repairing;    /* places */
-	struct list pending;   /* in repairs, while repairing > 0 */
+	uint64_t created_ns;  /* CLOCK_REALTIME */
+	struct charge charge; /* of the segment */
+	struct charge bytes;  /* of its memory */
+	bool is_ready;	      /* complete */
+	bool is_linked;	      /* has its name */
+	uint32_t attachments; /* endpoints and observers */
+	uint32_t repairing;   /* places */
+	struct list pending;  /* in repairs, while repairing > 0 */
+	void *init;	      /* what the creation brought, until it is complete */
+	size_t init_bytes;
 	struct call *creator;  /* while being made; NULL = hung up */
 	struct list waiting;   /* calls that want the same name, while being made */
 	struct place places[]; /* plan.endpoint_count */

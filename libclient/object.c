@@ -2,10 +2,12 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "libclient/error.h"
+#include "protocol/base64.h"
 #include "protocol/name.h"
 
 static enum shmc_result object_check_name(const char *name, struct shmc_error *error)
@@ -13,6 +15,18 @@ static enum shmc_result object_check_name(const char *name, struct shmc_error *e
 	const char *wrong = shmp_name_check(name);
 
 	return wrong ? shmc__error(error, SHMC_INVALID, "name: %s", wrong) : SHMC_OK;
+}
+
+static void object_add_init(cJSON *parameters, const void *init, size_t bytes)
+{
+	char *text = malloc(SHMP_BASE64_BYTES(bytes));
+
+	/* without it, the broker says what is missing */
+	if (!text)
+		return;
+	shmp_base64_encode(init, bytes, text);
+	cJSON_AddStringToObject(parameters, "init", text);
+	free(text);
 }
 
 #define OBJECT_CREATE_KNOWN                                                                      \
@@ -44,11 +58,12 @@ static void object_add_common(cJSON *parameters, const struct shmc_create_option
 		cJSON_AddTrueToObject(parameters, "mlock");
 }
 
-enum shmc_result shmc__object_create_as(struct shmc_client *client, const char *name,
-					const struct shmp_kind *kind, const uint64_t *option,
-					uint32_t mode, bool reuse,
-					const struct shmc_create_options *common,
-					struct shmc_error *error)
+enum shmc_result shmc__object_create_with(struct shmc_client *client, const char *name,
+					  const struct shmp_kind *kind, const uint64_t *option,
+					  uint32_t mode, bool reuse,
+					  const struct shmc_create_options *common,
+					  const void *init, size_t init_bytes,
+					  struct shmc_error *error)
 {
 	static const struct shmc_create_options none;
 	struct shmc__reply reply;
@@ -74,6 +89,8 @@ enum shmc_result shmc__object_create_as(struct shmc_client *client, const char *
 	}
 	shmp_json_add_u64(parameters, "mode", mode != 0 ? mode : SHMC_MODE_PRIVATE);
 	cJSON_AddBoolToObject(parameters, "reuse", reuse);
+	if (init)
+		object_add_init(parameters, init, init_bytes);
 	result = shmc__client_call(client, "Create", parameters, 0, NULL, &reply, error);
 	if (result == SHMC_OK)
 		shmc__reply_deinit(&reply);

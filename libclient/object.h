@@ -42,13 +42,25 @@ struct shmc__object {
 
 /*
  * Creation, as shmc_*_create() says. @option: by the kind's table, 0 = as preset; @common may be
- * NULL.
+ * NULL; @init: what the kind wants beside numbers, NULL = nothing.
  */
-enum shmc_result shmc__object_create_as(struct shmc_client *client, const char *name,
-					const struct shmp_kind *kind, const uint64_t *option,
-					uint32_t mode, bool reuse,
-					const struct shmc_create_options *common,
-					struct shmc_error *error);
+enum shmc_result shmc__object_create_with(struct shmc_client *client, const char *name,
+					  const struct shmp_kind *kind, const uint64_t *option,
+					  uint32_t mode, bool reuse,
+					  const struct shmc_create_options *common,
+					  const void *init, size_t init_bytes,
+					  struct shmc_error *error);
+
+static inline enum shmc_result shmc__object_create_as(struct shmc_client *client, const char *name,
+						      const struct shmp_kind *kind,
+						      const uint64_t *option, uint32_t mode,
+						      bool reuse,
+						      const struct shmc_create_options *common,
+						      struct shmc_error *error)
+{
+	return shmc__object_create_with(client, name, kind, option, mode, reuse, common, NULL, 0,
+					error);
+}
 
 static inline enum shmc_result shmc__object_create(struct shmc_client *client, const char *name,
 						   const struct shmp_kind *kind,

@@ -8,6 +8,7 @@
 #include "protocol/broadcast.h"
 #include "protocol/buffer.h"
 #include "protocol/mpmc.h"
+#include "protocol/record.h"
 #include "protocol/spsc.h"
 
 const struct shmp_kind *const shmp_kinds[] = {
@@ -15,6 +16,7 @@ const struct shmp_kind *const shmp_kinds[] = {
 	&shmp_mpmc_kind,
 	&shmp_broadcast_kind,
 	&shmp_buffer_kind,
+	&shmp_record_kind,
 	&shmp_array_kind,
 	&shmp_atomic_kind,
 };

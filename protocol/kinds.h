@@ -52,6 +52,7 @@ struct shmp_kind {
 	size_t role_count;
 	const struct shmp_option *options;
 	size_t option_count;
+	size_t init_bytes_max; /* of what a creation brings, 0 = nothing */
 
 	/*
 	 * Sizes from options that are each within their range; rounds up where the kind allows and
@@ -59,6 +60,14 @@ struct shmp_kind {
 	 * cannot be had together with the others, plus 1, with *ret_why saying so.
 	 */
 	int (*plan)(const uint64_t *option, struct shmp_plan *ret_plan, const char **ret_why);
+	/*
+	 * What a creation has to bring beside numbers, bytes that mean something to this kind only;
+	 * both NULL where it may bring nothing. check_init, before anything is made: 0, -ENOMEM,
+	 * or -EINVAL with *ret_why; load_init writes what was checked, right after init.
+	 */
+	int (*check_init)(const struct shmp_plan *plan, const void *init, size_t bytes,
+			  const char **ret_why);
+	void (*load_init)(const struct shmp_segment *segment, const void *init, size_t bytes);
 	/* A fresh, zeroed segment, before anybody else can see it. */
 	void (*init)(const struct shmp_segment *segment);
 	/* Bytes a peer may have written: 0 sane, -EBADMSG with *ret_why otherwise. Never loops on

@@ -6,12 +6,20 @@
 
 void shmt_segment_make(struct shmt_segment *segment, const char *kind, const uint64_t *option)
 {
+	shmt_segment_make_with(segment, kind, option, NULL, 0);
+}
+
+void shmt_segment_make_with(struct shmt_segment *segment, const char *kind, const uint64_t *option,
+			    const void *init, size_t bytes)
+{
 	const char *why = NULL;
 	int proc = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	*segment = (struct shmt_segment){ .kind = shmp_kind_find(kind) };
 	SHMT_REQUIRE(proc >= 0 && segment->kind);
 	SHMT_REQUIRE(segment->kind->plan(option, &segment->plan, &why) == 0);
+	SHMT_REQUIRE(!segment->kind->check_init ||
+		     segment->kind->check_init(&segment->plan, init, bytes, &why) == 0);
 	SHMT_REQUIRE(shmp_segment_make(&segment->plan, "test", proc, &segment->fds) == 0);
 	SHMT_REQUIRE(shmp_segment_reserve(&segment->fds, &segment->plan) == 0);
 	SHMT_REQUIRE(shmp_segment_seal(&segment->fds) == 0);
@@ -19,6 +27,8 @@ void shmt_segment_make(struct shmt_segment *segment, const char *kind, const uin
 				      SHMP_ACCESS_WRITE, segment->fds.data, SHMP_ACCESS_WRITE,
 				      &segment->map) == 0);
 	segment->kind->init(&segment->map);
+	if (segment->kind->load_init)
+		segment->kind->load_init(&segment->map, init, bytes);
 	close(proc);
 }
 

@@ -31,6 +31,9 @@ struct shmt_segment {
 
 /* @option by the kind's table, each within its range. */
 void shmt_segment_make(struct shmt_segment *segment, const char *kind, const uint64_t *option);
+/* With what the kind wants beside numbers. */
+void shmt_segment_make_with(struct shmt_segment *segment, const char *kind, const uint64_t *option,
+			    const void *init, size_t bytes);
 void shmt_segment_free(struct shmt_segment *segment);
 
 /* What a client of that role maps. */
