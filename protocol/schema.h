@@ -106,6 +106,7 @@ struct shmp_place {
 	uint32_t count; /* of the whole array; 0 = one value */
 	uint32_t bytes; /* of one element */
 	uint32_t field;
+	uint32_t reserved;
 };
 
 /* 0; -ENOENT no such field; -ERANGE an index beyond the array; -EINVAL not a path to one. */

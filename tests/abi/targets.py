@@ -39,6 +39,8 @@ HEADERS = [
     "lock.h",
     "mpmc.h",
     "outcome.h",
+    "record.h",
+    "schema.h",
     "segment.h",
     "spsc.h",
     "type.h",

@@ -12,6 +12,7 @@
 #include "shmclient/client.h"
 #include "shmclient/mpmc.h"
 #include "shmclient/observer.h"
+#include "shmclient/record.h"
 #include "shmclient/result.h"
 #include "shmclient/spsc.h"
 #include "shmclient/type.h"
