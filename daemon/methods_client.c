@@ -327,7 +327,7 @@ static void ring(struct call *call)
 
 static const struct method methods[] = {
 	{ "Hello", "name membarrier start_time resume", hello },
-	{ "Create", "name kind options mode reuse owner group huge_pages prefault mlock",
+	{ "Create", "name kind options mode reuse owner group huge_pages prefault mlock init",
 	  method_create },
 	{ "Attach", "name kind role kind_version", method_attach },
 	{ "Detach", "id endpoint incarnation", method_detach },
