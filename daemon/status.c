@@ -39,6 +39,16 @@ static void add_shared(cJSON *object, const struct shmp_endpoint *record)
 	shmp_json_add_u64(object, "waits", waits);
 }
 
+/* Whoever has it open without a place. */
+static uint32_t observers_of(const struct segment *segment)
+{
+	uint32_t count = segment->attachments;
+
+	for (uint32_t i = 0; i < segment->plan.endpoint_count; i++)
+		count -= segment->places[i].holder != NULL;
+	return count;
+}
+
 static cJSON *endpoint_object(const struct segment *segment, const struct shmp_segment *map,
 			      uint32_t index)
 {
@@ -123,6 +133,7 @@ cJSON *status_of_segment(const struct segment *segment)
 	add_created(object, segment->created_ns);
 	shmp_json_add_u64(object, "ctl_bytes", segment->plan.ctl_bytes);
 	shmp_json_add_u64(object, "data_bytes", segment->plan.data_bytes);
+	shmp_json_add_u64(object, "observers", observers_of(segment));
 	segment_add_memory(object, segment);
 	segment_add_options(object, segment);
 	add_inside(object, segment);

@@ -196,6 +196,8 @@ static void print_facts(const cJSON *segment)
 	add_memory(table, segment);
 	add_figures(table, segment, "options");
 	add_figures(table, segment, "figures");
+	table_add(table, "observers");
+	show_number_cell(table, segment, "observers");
 	table_add(table, "health");
 	show_string_cell(table, segment, "health");
 	table_print(table, stdout);

@@ -201,12 +201,18 @@ TEST(as_many_observers_as_one_likes_take_no_place)
 {
 	struct scene scene = scene_open();
 	struct shmc_mpmc *observers[10], *producer, *consumer;
+	struct shmt_raw *control;
 
 	shmt_queue_create(scene.client, "queue", (struct shmc_mpmc_options){ .endpoints_max = 2 });
 	for (int i = 0; i < 10; i++)
 		observers[i] = shmt_queue_open(scene.client, "queue", SHMC_MPMC_OBSERVER);
 	producer = shmt_queue_open(scene.client, "queue", SHMC_MPMC_PRODUCER);
 	consumer = shmt_queue_open(scene.client, "queue", SHMC_MPMC_CONSUMER);
+	control = shmt_raw_open(scene.broker.control);
+	shmt_raw_call(control, "org.shmbroker.control.Describe", "{'name':'queue'}");
+	ck_assert_int_eq(
+		cJSON_GetObjectItem(shmt_raw_item(control, "segment"), "observers")->valueint, 10);
+	shmt_raw_close(control);
 	for (int i = 0; i < 10; i++)
 		shmc_mpmc_close(observers[i]);
 	shmc_mpmc_close(producer);
