@@ -1,7 +1,8 @@
 /*
  * buffer: what is in it, for who only looks. The bytes are shown in ranges. Of what was written
- * under the lock a range is whole if the lock's word and count say before and after the copy that
- * nobody wrote meanwhile; what is written without the lock nobody can tell.
+ * under the lock a range is whole if the lock's word said before the copy that nobody writes, and
+ * its count of turns says after the copy what it said before the word: that nobody began to. What
+ * is written without the lock nobody can tell.
  */
 #include "protocol/buffer.h"
 
@@ -14,7 +15,7 @@ enum {
 static bool stood_still(const struct shmp_lock *lock, uint64_t before)
 {
 	/* the copy comes before the second look */
-	atomic_thread_fence(memory_order_acquire); /* [lock.T] fence; pairs with shmp_lock_enter */
+	atomic_thread_fence(memory_order_acquire); /* [lock.T] fence; pairs with shmp_lock_turn */
 	return shmp_lock_turns(lock) == before;
 }
 

@@ -241,7 +241,7 @@ static inline bool shmp_lock_is_read(const struct shmp_locker *locker)
 /* How often somebody wrote, or began to. */
 static inline uint64_t shmp_lock_turns(const struct shmp_lock *lock)
 {
-	/* [T] acquire; pairs with shmp_lock_enter */
+	/* [T] acquire; pairs with shmp_lock_turn */
 	return atomic_load_explicit(&lock->turns, memory_order_acquire);
 }
 
@@ -269,7 +269,21 @@ static inline void shmp_lock_note(struct shmp_locker *locker)
 	atomic_store_explicit(&lock->since_ns, shmp_lock_second_ns(locker), memory_order_relaxed);
 	/* relaxed: as above */
 	atomic_store_explicit(&lock->tid, locker->tid, memory_order_relaxed);
-	shmp_endpoint_count(&lock->turns, 1);
+}
+
+/*
+ * After the word says HELD: who looks and finds this turn already finds that word or a later one,
+ * and who found the word before it finds another turn afterwards.
+ */
+static inline void shmp_lock_turn(struct shmp_lock *lock)
+{
+	/* relaxed: only who holds the lock to write changes it */
+	uint64_t now = atomic_load_explicit(&lock->turns, memory_order_relaxed);
+
+	/* [T] release; pairs with shmp_lock_turns */
+	atomic_store_explicit(&lock->turns, now + 1, memory_order_release);
+	/* what is written comes after the turn, also for those who only look */
+	atomic_thread_fence(memory_order_release); /* [T] fence; pairs with shmp_lock_turns */
 }
 
 /* The second half, after claim: DONE, OWNER_DIED (done, too), HELD: somebody reads. */
@@ -285,8 +299,7 @@ static inline int shmp_lock_enter(struct shmp_locker *locker)
 		return SHMP_HELD;
 	shmp_lock_note(locker);
 	shmp_lock_store(lock, locker->name | locker->flags | SHMP_LOCK_HELD);
-	/* what is written comes after the turn, also for those who only look */
-	atomic_thread_fence(memory_order_release); /* [T] fence; pairs with shmp_lock_turns */
+	shmp_lock_turn(lock);
 	shmp_lock_begin(locker, SHMP_LOCK_WRITING, locker->flags);
 	return SHMP_UNLIKELY(locker->flags != 0) ? SHMP_OWNER_DIED : SHMP_DONE;
 }
