@@ -331,8 +331,10 @@ static uint64_t huge_pages(const char *what)
 	return count;
 }
 
-static void fail_for_want_of_huge_pages(const struct segment *segment, struct call *creator)
+static void fail_for_want_of_huge_pages(struct segment *segment, struct call *creator)
 {
+	/* those it got before there were no more are free, too */
+	shmp_segment_close(&segment->fds);
 	call_fault(creator, SHMP_FAULT_NO_SPACE, &(struct about){ .name = NULL },
 		   "%s wants %" PRIu64 " huge pages of 2 MiB, %" PRIu64 " of %" PRIu64
 		   " are free: raise vm.nr_hugepages (sysctl -w vm.nr_hugepages=N), or create it "

@@ -243,7 +243,7 @@ enum shmc_result shmc__object_open(struct shmc__object *object, struct shmc_clie
 				   const char *name, const struct shmp_kind *kind,
 				   const char *role_name, struct shmc_error *error)
 {
-	struct shmc__reply reply;
+	struct shmc__reply reply = { .fd_count = 0 };
 	enum shmc_result result = object_check_name(name, error);
 
 	if (result == SHMC_OK)

@@ -101,10 +101,13 @@ TEST(want_of_huge_pages_names_the_remedy)
 	struct shmc_client *client = shmt_connect(&broker);
 	struct shmc_spsc_options options = { .capacity_bytes = 64 * MIB, .common = &huge };
 	struct shmc_error error;
+	char free_now[32];
 
 	shmt_assert_result(shmc_spsc_create(client, "queue", &options, &error), SHMC_NO_SPACE);
 	shmt_assert_says(&error, "vm.nr_hugepages");
 	shmt_assert_says(&error, "32 huge pages");
+	snprintf(free_now, sizeof(free_now), "%lu of", read_number(FREE));
+	shmt_assert_says(&error, free_now);
 	options.common = NULL;
 	shmt_assert_ok(shmc_spsc_create(client, "queue", &options, &error));
 	shmc_disconnect(client);
