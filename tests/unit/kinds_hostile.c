@@ -10,6 +10,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "libclient/schema.h"
+#include "protocol/record.h"
 #include "tests/support/random.h"
 #include "tests/support/runner.h"
 #include "tests/support/segment.h"
@@ -76,14 +78,47 @@ static void choose_options(const struct shmp_kind *kind, uint64_t *ret_option)
 		ret_option[i] = kind->options[i].preset;
 }
 
+/* A record brings its fields; its options follow from them. */
+static void make_record(struct shmt_segment *segment)
+{
+	static const struct shmc_field inner[] = {
+		{ .name = "x", .type = SHMC_TYPE_DOUBLE },
+		{ .name = "tags", .type = SHMC_TYPE_U8, .count = 3 },
+	};
+	static const struct shmc_field fields[] = {
+		{ .name = "flag", .type = SHMC_TYPE_BOOL },
+		{ .name = "numbers", .type = SHMC_TYPE_I32, .count = 10 },
+		{ .name = "name", .type = SHMC_TYPE_STRING, .bytes = 16 },
+		{ .name = "point", .type = SHMC_TYPE_STRUCT, .fields = inner, .field_count = 2 },
+		{ .name = "uuid", .type = SHMC_TYPE_UUID },
+		{ .name = "decimal", .type = SHMC_TYPE_DECIMAL128 },
+		{ .name = "time", .type = SHMC_TYPE_TIME },
+	};
+	uint64_t option[SHMP_OPTIONS_MAX] = { [SHMP_RECORD_ENDPOINTS_MAX] = 4 };
+	struct shmp_schema *schema = NULL;
+
+	SHMT_REQUIRE(shmc__schema_build(fields, sizeof(fields) / sizeof(fields[0]), 1, &schema,
+					NULL) == SHMC_OK);
+	option[SHMP_RECORD_BYTES] = schema->record_bytes;
+	option[SHMP_RECORD_SCHEMA_BYTES] = shmp_schema_bytes(schema->field_count);
+	option[SHMP_RECORD_LAYOUT_HASH] = schema->layout_hash;
+	option[SHMP_RECORD_SCHEMA_VERSION] = schema->version;
+	shmt_segment_make_with(segment, "record", option, schema, option[SHMP_RECORD_SCHEMA_BYTES]);
+	free(schema);
+}
+
 static struct subject make(const struct shmp_kind *kind)
 {
 	struct subject subject = { .kind = kind };
 	uint64_t option[SHMP_OPTIONS_MAX] = { 0 };
 	const struct shmp_plan *plan = &subject.segment.plan;
 
-	choose_options(kind, option);
-	shmt_segment_make(&subject.segment, kind->name, option);
+	if (kind == &shmp_record_kind) {
+		make_record(&subject.segment);
+	} else {
+		choose_options(kind, option);
+		shmt_segment_make(&subject.segment, kind->name, option);
+	}
 	for (uint32_t place = 0; place < plan->endpoint_count && place < 2; place++)
 		shmt_place_assign(&subject.segment, place);
 	subject.broker = map(&subject.segment, PROT_READ | PROT_WRITE);
