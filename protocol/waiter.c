@@ -48,9 +48,18 @@ static void bump_and_wake(struct shmp_waiter *waiter, uint32_t *ret_sequence)
 	syscall(SYS_futex, &waiter->sequence, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
-static bool woken_already(const struct shmp_waiter_memory *memory, uint32_t key)
+/*
+ * Whether the own bump came after @key was taken. One that lies half a round of the sequence back,
+ * which others have bumped since, could pass for one that is still to come: it tells nothing.
+ */
+static bool woken_already(const struct shmp_waiter *waiter, const struct shmp_waiter_memory *memory,
+			  uint32_t key)
 {
-	return memory->has_woken && (int32_t)(key - memory->woken) < 0;
+	/* relaxed: never behind the own bump, and a bump too few is one of many */
+	uint32_t now = atomic_load_explicit(&waiter->sequence, memory_order_relaxed);
+
+	return memory->has_woken && (int32_t)(now - memory->woken) >= 0 &&
+	       (int32_t)(key - memory->woken) < 0;
 }
 
 /*
@@ -82,16 +91,18 @@ static void fence_if_required(const struct shmp_waiter *waiter)
 }
 
 /* Not by a key that was told of already. */
-static bool sleeps(const struct shmp_endpoint *endpoint, const struct shmp_waiter_memory *own)
+static bool sleeps(const struct shmp_waiter *waiter, const struct shmp_endpoint *endpoint,
+		   const struct shmp_waiter_memory *own)
 {
 	/* relaxed: ordered by the bit; an older key means that its owner will look again anyway */
 	uint32_t key = atomic_load_explicit(&endpoint->park_key, memory_order_relaxed);
 
-	return !woken_already(own, key);
+	return !woken_already(waiter, own, key);
 }
 
 /* Rings a bell that is due. True when @endpoint sleeps instead. */
-static bool sleeps_or_is_rung(const struct shmp_endpoint *endpoint, uint32_t index,
+static bool sleeps_or_is_rung(const struct shmp_waiter *waiter,
+			      const struct shmp_endpoint *endpoint, uint32_t index,
 			      const struct shmp_waiter_memory *own,
 			      struct shmp_waiter_memory *memory, shmp_ring_fn ring, void *ringer)
 {
@@ -100,7 +111,7 @@ static bool sleeps_or_is_rung(const struct shmp_endpoint *endpoint, uint32_t ind
 		ring_once(endpoint, index, memory, ring, ringer);
 		return false;
 	}
-	return sleeps(endpoint, own);
+	return sleeps(waiter, endpoint, own);
 }
 
 static uint64_t attention_of(const struct shmp_waiter *waiter, uint32_t word)
@@ -121,7 +132,7 @@ void shmp_waiter_notify(struct shmp_waiter *waiter, const struct shmp_endpoint *
 {
 	fence_if_required(waiter);
 	if ((attention_of(waiter, endpoint / 64) & bit_of(endpoint)) != 0 &&
-	    sleeps_or_is_rung(&endpoints[endpoint], endpoint, memory, memory, ring, ringer))
+	    sleeps_or_is_rung(waiter, &endpoints[endpoint], endpoint, memory, memory, ring, ringer))
 		wake(waiter, memory);
 }
 
@@ -136,8 +147,8 @@ void shmp_waiter_notify_all(struct shmp_waiter *waiter, const struct shmp_endpoi
 		for (uint64_t bits = attention_of(waiter, word); bits != 0; bits &= bits - 1) {
 			uint32_t i = word * 64 + (uint32_t)__builtin_ctzll(bits);
 
-			if (i < count &&
-			    sleeps_or_is_rung(&endpoints[i], i, own, &memories[i], ring, ringer))
+			if (i < count && sleeps_or_is_rung(waiter, &endpoints[i], i, own,
+							   &memories[i], ring, ringer))
 				has_sleeper = true;
 		}
 	}
@@ -155,7 +166,7 @@ void shmp_waiter_notify_sleepers(struct shmp_waiter *waiter, const struct shmp_e
 		for (uint64_t bits = attention_of(waiter, word); bits != 0; bits &= bits - 1) {
 			uint32_t i = word * 64 + (uint32_t)__builtin_ctzll(bits);
 
-			has_sleeper |= i < count && sleeps(&endpoints[i], own);
+			has_sleeper |= i < count && sleeps(waiter, &endpoints[i], own);
 		}
 	}
 	if (has_sleeper)

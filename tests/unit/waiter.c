@@ -156,6 +156,26 @@ TEST(telling_works_where_the_sequence_wraps)
 	}
 }
 
+/* Others bumped it while this publisher had nothing to say, half a round and more. */
+TEST(a_publisher_who_was_silent_for_long_is_heard)
+{
+	static const uint32_t bumps[] = { 1u << 30, 1u << 31, 3u << 30, UINT32_MAX };
+
+	for (size_t i = 0; i < sizeof(bumps) / sizeof(bumps[0]); i++) {
+		struct fixture *f = make();
+		uint32_t key;
+
+		prepare(f, NEAR);
+		notify(f, NEAR);
+		atomic_fetch_add(&f->waiter.sequence, bumps[i]);
+		key = prepare(f, NEAR);
+		notify(f, NEAR);
+		ck_assert_uint_eq(sequence(f), key + 1);
+		notify(f, NEAR);
+		ck_assert_uint_eq(sequence(f), key + 1);
+	}
+}
+
 TEST(telling_leaves_the_bit_to_its_owner)
 {
 	struct fixture *f = make();
