@@ -45,16 +45,18 @@ static inline void shmp_copy_pieces(uint8_t *to, const uint8_t *from, uint64_t b
 	shmp_copy_step(to, from, bytes - 16);
 }
 
-/* 1 to 7 bytes. */
+/* 1 to 7 bytes. What is 2 or 4 and aligned is loaded whole, as an element of an array must be. */
 static inline void shmp_copy_crumbs(uint8_t *to, const uint8_t *from, uint64_t bytes)
 {
 	if (bytes >= 4) {
 		memcpy(to, from, 4);
 		memcpy(to + bytes - 4, from + bytes - 4, 4);
+	} else if (bytes >= 2) {
+		memcpy(to, from, 2);
+		if (bytes == 3)
+			to[2] = from[2];
 	} else {
 		to[0] = from[0];
-		to[bytes / 2] = from[bytes / 2];
-		to[bytes - 1] = from[bytes - 1];
 	}
 }
 

@@ -1,9 +1,12 @@
 #include "protocol/copy.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tests/support/runner.h"
+#include "tests/support/segment.h"
 
 enum {
 	LONGEST = 300,
@@ -56,5 +59,53 @@ TEST(nothing_outside_is_written)
 		ck_assert_int_eq(memcmp(to + 32 + size, before + 32 + size, ROOM - 32 - size), 0);
 	}
 }
+
+#if defined(__SANITIZE_THREAD__)
+#define RACES_ARE_SEEN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define RACES_ARE_SEEN 1
+#endif
+#endif
+
+#ifndef RACES_ARE_SEEN
+/* Somebody else turns all bits of the source over and over. */
+struct turned {
+	_Alignas(8) _Atomic uint64_t word;
+	uint8_t rest[SHMP_COPY_INLINE]; /* gcc looks at sizes that never are */
+	_Atomic bool is_over;
+};
+
+static void *turn(void *context)
+{
+	struct turned *turned = context;
+
+	while (!atomic_load(&turned->is_over)) {
+		atomic_store(&turned->word, UINT64_MAX);
+		atomic_store(&turned->word, 0);
+	}
+	return NULL;
+}
+
+TEST(aligned_numbers_are_copied_whole, .timeout_s = 60)
+{
+	struct turned turned = { .word = 0 };
+	pthread_t thread;
+
+	ck_assert_int_eq(pthread_create(&thread, NULL, turn, &turned), 0);
+	for (uint64_t i = 0; i < 3000000; i++) {
+		uint64_t size = UINT64_C(1) << i % 4, value;
+		uint8_t room[SHMP_COPY_INLINE] = { 0 };
+
+		/* hidden, as the size of an element is */
+		__asm__ volatile("" : "+r"(size));
+		shmp_copy(room, (const void *)&turned.word, size);
+		memcpy(&value, room, sizeof(value));
+		SHMT_REQUIRE(value == 0 || value == UINT64_MAX >> (64 - 8 * size));
+	}
+	atomic_store(&turned.is_over, true);
+	pthread_join(thread, NULL);
+}
+#endif
 
 SHMT_MAIN
