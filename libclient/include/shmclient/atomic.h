@@ -53,7 +53,6 @@ struct shmc_atomic_options {
 	/** Not 0: an existing atomic of the same options is as good as a new one. */
 	uint32_t reuse;
 	/** Owner, group, huge pages, prefault, mlock; NULL: the defaults. */
-	/** What all kinds can be made with, see client.h; NULL: nothing of it. */
 	const struct shmc_create_options *common;
 };
 
