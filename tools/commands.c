@@ -13,6 +13,11 @@ const struct command commands[] = {
 	  run_create },
 	{ "describe", "NAME", 1, 1, "", "everything about one segment, its endpoints included", "",
 	  run_describe },
+	{ "get", "NAME [FIELD|INDEX]", 1, 2, "",
+	  "show a value of a record, an array or an atomic, or all of them",
+	  "FIELD is a path like temperature, wheels[2].pressure, samples[7]. Needs the right to read "
+	  "only and is noticed by nobody; what is shown of a record is of one version.",
+	  run_get },
 	{ "help", "[COMMAND]", 0, 1, "", "explain a command, or all of them", "", run_help },
 	{ "kinds", "", 0, 0, "", "kinds of segments that the broker knows, with their options", "",
 	  run_kinds },
@@ -36,6 +41,11 @@ const struct command commands[] = {
 	{ "rm", "NAME", 1, 1, "", "remove a name; whoever has it open keeps the memory", "",
 	  run_rm },
 	{ "sessions", "", 0, 0, "", "processes connected to the broker", "", run_sessions },
+	{ "set", "NAME [FIELD|INDEX] VALUE", 2, 3, "timeout",
+	  "change a value of a record, an array or an atomic",
+	  "A time is 2026-11-21T14:30:05.5Z or nanoseconds, a duration 1.5s, 20ms, 3us or "
+	  "nanoseconds, a uuid and bytes are hexadecimal. Before a VALUE that begins with - put --.",
+	  run_set },
 	{ "status", "", 0, 0, "", "the broker itself: where, how long, how much", "", run_status },
 	{ "sub", "NAME", 1, 1, "count create follow raw timeout",
 	  "print what is sent, a line for each message",

@@ -46,4 +46,8 @@ int run_kinds(const struct options *options);
 int run_ls(const struct options *options);
 int run_rm(const struct options *options);
 
+/* value.c */
+int run_get(const struct options *options);
+int run_set(const struct options *options);
+
 #endif

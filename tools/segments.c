@@ -12,6 +12,7 @@
 #include "tools/show.h"
 #include "tools/text.h"
 #include "tools/units.h"
+#include "tools/value.h"
 
 #define CLIENT	"org.shmbroker."
 #define CONTROL "org.shmbroker.control."
@@ -248,6 +249,7 @@ static int print_segment(cJSON *segment, bool as_json)
 	if (as_json)
 		return report_json(segment);
 	print_facts(segment);
+	value_print_fields(segment);
 	print_endpoints(segment);
 	return report_flush();
 }
@@ -262,6 +264,8 @@ int run_describe(const struct options *options)
 	if (code)
 		return code;
 	segment = cJSON_GetObjectItemCaseSensitive(reply.parameters, "segment");
+	if (cJSON_IsObject(segment))
+		value_add_fields(options, options->arguments[0], segment);
 	if (cJSON_IsObject(segment))
 		code = print_segment(segment, options->json);
 	shmp_varlink_reply_deinit(&reply);
