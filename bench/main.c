@@ -28,6 +28,8 @@ static const struct group groups[] = {
 	{ "buffer.read", bench_buffer_read },
 	{ "lock.read", bench_lock_read },
 	{ "lock.write", bench_lock_write },
+	{ "record.snapshot", bench_record_snapshot },
+	{ "record.commit", bench_record_commit },
 	{ "detect.kill", bench_detect_kill },
 	{ "attach.latency", bench_attach_latency },
 	{ "attach.rate", bench_attach_rate },

@@ -235,6 +235,17 @@ def what_many_send_at_once_is_received_and_counted(place):
 # ---- values --------------------------------------------------------------------------------------
 
 
+def a_sensor_is_written_by_one_process_and_read_by_another_and_by_hand(place):
+    place.start_built_broker()
+    ctl = place.build / "tools" / "shmbrokerctl"
+    said = place.run(place.example("sensor"), "2000")
+    assert "sample 2000 of 20" in said, said
+    assert "recent" in place.run(ctl, "describe", "sensor")
+    assert place.run(ctl, "get", "sensor", "number") == "2000\n"
+    place.run(ctl, "set", "sensor", "unit", "mbar")
+    assert place.run(ctl, "get", "sensor", "unit") == "mbar\n"
+
+
 def a_shared_array_is_filled_and_bulk_copied_by_another_process(place):
     place.start_built_broker()
     said = place.run(place.example("array_shared"), "50000")
@@ -256,6 +267,7 @@ GROUPS = {
         an_event_loop_takes_every_line_and_ends_with_the_producer,
     ],
     "values": [
+        a_sensor_is_written_by_one_process_and_read_by_another_and_by_hand,
         a_shared_array_is_filled_and_bulk_copied_by_another_process,
     ],
     "first_program": [
