@@ -56,18 +56,13 @@ int shmp_broadcast_view(const struct shmp_segment *segment, struct shmp_broadcas
 int shmp_broadcast_attach_writer(const struct shmp_segment *segment, uint32_t endpoint,
 				 struct shmp_broadcast_writer *ret_writer)
 {
-	struct shmp_broadcast ring;
-	int r = shmp_broadcast_view(segment, &ring);
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	int r;
 
+	r = shmp_broadcast_view(segment, &ret_writer->ring);
 	if (r < 0)
 		return r;
-	*ret_writer = (struct shmp_broadcast_writer){
-		.ring = ring,
-		.self = &segment->endpoints[endpoint],
-		.endpoint = endpoint,
-		.cores = cores > 0 ? (uint32_t)cores : 1,
-	};
+	ret_writer->self = &segment->endpoints[endpoint];
+	ret_writer->endpoint = endpoint;
 	return 0;
 }
 
@@ -221,6 +216,8 @@ void shmp_broadcast_give_way(struct shmp_broadcast_writer *writer)
 	writer->ticket = atomic_fetch_add_explicit(&ring->control->tickets, 1,
 						   memory_order_relaxed);
 	await_turn(writer);
+	if (writer->cores == 0)
+		writer->cores = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
 	writer->turn_left = active_writers(ring) >= writer->cores ? TURN_CROWDED : TURN_MESSAGES;
 }
 
@@ -542,27 +539,25 @@ int shmp_broadcast_attach_reader(const struct shmp_segment *segment, uint32_t en
 				 enum shmp_broadcast_from from, uint64_t position,
 				 struct shmp_broadcast_reader *ret_reader)
 {
-	struct shmp_broadcast_reader reader = {
-		.self = &segment->endpoints[endpoint],
-		.endpoint = endpoint,
-	};
-	int r = shmp_broadcast_view(segment, &reader.ring);
+	struct shmp_broadcast_reader *reader = ret_reader;
+	int r;
 
+	r = shmp_broadcast_view(segment, &reader->ring);
 	if (r < 0)
 		return r;
-	for (uint32_t i = 0; i < SHMP_ENDPOINTS_MAX; i++)
-		reader.next[i] = SHMP_BROADCAST_UNKNOWN;
-	join(&reader);
+	reader->self = &segment->endpoints[endpoint];
+	reader->endpoint = endpoint;
+	for (uint32_t i = 0; i < reader->ring.writers; i++)
+		reader->next[i] = SHMP_BROADCAST_UNKNOWN;
+	join(reader);
 	if (from == SHMP_BROADCAST_FROM_OLDEST)
-		reader.position = shmp_broadcast_find_oldest(&reader.ring, 0, 0);
+		reader->position = shmp_broadcast_find_oldest(&reader->ring, 0, 0);
 	else if (from == SHMP_BROADCAST_FROM_POSITION)
-		r = start_at(&reader, position);
+		r = start_at(reader, position);
 	else
-		learn_sequences(&reader, reader.position);
+		learn_sequences(reader, reader->position);
 	/* from the first message of all on, everybody's first is number 0 */
-	if (reader.position == 0)
-		for (uint32_t i = 0; i < SHMP_ENDPOINTS_MAX; i++)
-			reader.next[i] = 0;
-	*ret_reader = reader;
+	for (uint32_t i = 0; i < reader->ring.writers && reader->position == 0; i++)
+		reader->next[i] = 0;
 	return r;
 }

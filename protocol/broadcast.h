@@ -236,7 +236,10 @@ struct shmp_broadcast_reader {
 	uint64_t lost[SHMP_ENDPOINTS_MAX]; /* of each writer, as far as its next one came */
 };
 
-/* Takes up @endpoint, a writer's, of a mapped segment, assigned by the broker. 0 or -EBADMSG. */
+/*
+ * Takes up @endpoint, a writer's, of a mapped segment, assigned by the broker. The caller has zeroed
+ * @ret_writer, most of which is memory for telling. 0 or -EBADMSG.
+ */
 int shmp_broadcast_attach_writer(const struct shmp_segment *segment, uint32_t endpoint,
 				 struct shmp_broadcast_writer *ret_writer);
 /*

@@ -34,6 +34,7 @@ void shmt_broadcast_attach_writer(struct shmt_broadcast *broadcast, uint32_t ind
 				  struct shmp_broadcast_writer *ret_writer)
 {
 	shmt_place_assign(&broadcast->segment, index);
+	memset(ret_writer, 0, sizeof(*ret_writer));
 	SHMT_REQUIRE(shmp_broadcast_attach_writer(&broadcast->writer_map, index, ret_writer) == 0);
 }
 
@@ -42,6 +43,7 @@ void shmt_broadcast_attach_reader(struct shmt_broadcast *broadcast, uint32_t ind
 				  struct shmp_broadcast_reader *ret_reader)
 {
 	shmt_place_assign(&broadcast->segment, broadcast->writers + index);
+	memset(ret_reader, 0, sizeof(*ret_reader));
 	SHMT_REQUIRE(shmp_broadcast_attach_reader(&broadcast->reader_map,
 						  broadcast->writers + index, from, position,
 						  ret_reader) == 0);

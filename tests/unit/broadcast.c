@@ -428,7 +428,7 @@ TEST(the_oldest_is_within_a_sixteenth_of_a_lap_behind)
 TEST(a_position_where_no_message_begins_is_refused)
 {
 	struct fixture *f = make_small(false);
-	struct shmp_broadcast_reader reader;
+	static struct shmp_broadcast_reader reader;
 
 	push(f, 100, 1);
 	shmt_place_assign(&f->broadcast.segment, 5);

@@ -1,0 +1,517 @@
+#include "tests/crash/broadcast_scene.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+static struct count {
+	unsigned long acts, points, deaths;
+} * count;
+
+static void *shared(size_t bytes)
+{
+	void *address = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+			     0);
+
+	SHMT_REQUIRE(address != MAP_FAILED);
+	return address;
+}
+
+#define CHECK(scene_, condition_)                                                              \
+	do {                                                                                   \
+		if (!(condition_))                                                             \
+			ck_abort_msg("%s:%d: %s, %lu instructions done%s", __FILE__, __LINE__, \
+				     #condition_, (scene_)->point,                             \
+				     (scene_)->has_ended ? ", all of them" : "");              \
+	} while (0)
+
+/* Moves of the living */
+
+static uint64_t size_of(uint64_t number)
+{
+	return number * 67 % (LONGEST + 1);
+}
+
+static int push(struct scene *scene, uint32_t i)
+{
+	int r;
+
+	if (scene->next >= NUMBERS)
+		return SHMP_FULL;
+	r = shmt_broadcast_push(&scene->writer[i], size_of(scene->next), scene->next);
+	if (r == SHMP_DONE)
+		scene->sent[scene->next++] = true;
+	return r;
+}
+
+/* By its length, which is one number's; the numbers are few enough. */
+static uint64_t number_of(struct scene *scene, const struct shmp_broadcast_message *message)
+{
+	for (uint64_t number = 1; number < scene->next; number++)
+		if (size_of(number) == message->size &&
+		    shmt_message_is(message->data, message->size, number))
+			return number;
+	CHECK(scene, !"the message is none that was sent");
+	return 0;
+}
+
+static int pop(struct scene *scene, uint32_t i)
+{
+	struct shmp_broadcast_message message;
+	uint8_t buffer[LONGEST];
+	int r = shmp_broadcast_pop(&scene->reader[i], buffer, sizeof(buffer), &message);
+	uint64_t number;
+
+	if (r != SHMP_DONE)
+		return r;
+	number = number_of(scene, &message);
+	scene->seen[i][number]++;
+	return r;
+}
+
+/* Two readers get all that there is; one of them may have been lapped where that is allowed. */
+static void drain(struct scene *scene)
+{
+	for (uint32_t i = READERS; i < READERS + 2; i++) {
+		int r;
+
+		while ((r = pop(scene, i)) == SHMP_DONE)
+			;
+		CHECK(scene, r == SHMP_EMPTY);
+	}
+}
+
+static void attach_writer(struct scene *scene, uint32_t i)
+{
+	shmt_broadcast_attach_writer(&scene->broadcast, i, &scene->writer[i]);
+}
+
+static void attach_reader(struct scene *scene, uint32_t i)
+{
+	shmt_broadcast_attach_reader(&scene->broadcast, i, SHMP_BROADCAST_FROM_NEWEST, 0,
+				     &scene->reader[i]);
+}
+
+/* The broker's part; it, too, dies after some of the repairs. */
+static void bury(struct scene *scene, uint32_t place)
+{
+	const struct shmp_endpoint *self = &scene->broadcast.segment.map.endpoints[place];
+
+	shmt_place_vacate(&scene->broadcast.segment, place, true, 1 + (int)(scene->point % 3));
+	CHECK(scene, place >= scene->broadcast.writers || atomic_load(&self->intent[0]) == 0);
+	CHECK(scene, atomic_load(&self->cursor) == 0);
+	CHECK(scene, !shmp_broadcast_kind.waits(&scene->broadcast.segment.map, place));
+}
+
+/* States before the operation */
+
+void is_fresh(struct scene *scene)
+{
+	(void)scene;
+}
+
+void has_some(struct scene *scene)
+{
+	for (uint32_t i = 0; i < 3; i++)
+		push(scene, scene->is_exclusive ? 0 : WRITERS + i % 2);
+}
+
+void is_laps_later(struct scene *scene)
+{
+	for (uint32_t i = 0; i < 40; i++) {
+		push(scene, scene->is_exclusive ? 0 : WRITERS + i % 2);
+		for (uint32_t k = 0; k < 3; k++)
+			pop(scene, k);
+	}
+	has_some(scene);
+}
+
+void is_full(struct scene *scene)
+{
+	while (push(scene, WRITERS) == SHMP_DONE)
+		;
+}
+
+void begins_with_padding(struct scene *scene)
+{
+	uint64_t tail;
+
+	for (int i = 0; i < 2; i++) {
+		SHMT_REQUIRE(shmp_broadcast_take(&scene->writer[WRITERS], 5, &tail) == SHMP_DONE);
+		shmt_place_vacate(&scene->broadcast.segment, WRITERS, true, 1);
+		attach_writer(scene, WRITERS);
+	}
+	push(scene, WRITERS);
+}
+
+void is_waited_for(struct scene *scene)
+{
+	struct shmp_broadcast_reader *reader = &scene->reader[READERS];
+
+	shmp_waiter_prepare(&reader->ring.control->not_empty, reader->self, reader->endpoint,
+			    false);
+}
+
+void is_waited_for_room(struct scene *scene)
+{
+	struct shmp_broadcast_writer *writer = &scene->writer[WRITERS];
+
+	has_some(scene);
+	shmp_waiter_prepare(&writer->ring.control->not_full, writer->self, writer->endpoint, false);
+}
+
+/* The dead reader was lapped; the others were not, since they read on. */
+void has_lapped_him(struct scene *scene)
+{
+	for (int i = 0; i < 40; i++) {
+		push(scene, WRITERS);
+		pop(scene, READERS);
+		pop(scene, READERS + 1);
+	}
+	scene->target = 0;
+}
+
+/* What others do between the death and its repair */
+
+static void bury_the_dead(struct scene *scene)
+{
+	bury(scene, DEAD_WRITER);
+	bury(scene, scene->broadcast.writers + DEAD_READER);
+	bury(scene, scene->broadcast.writers + LATE_READER);
+}
+
+static void nobody_moves(struct scene *scene)
+{
+	bury_the_dead(scene);
+}
+
+/* Writers go on for more than a lap if they can, and readers keep up. */
+static void others_go_on(struct scene *scene)
+{
+	for (uint32_t i = 0; i < 30 && !scene->is_exclusive; i++) {
+		push(scene, WRITERS + i % 2);
+		pop(scene, READERS);
+		pop(scene, READERS + 1);
+	}
+	bury_the_dead(scene);
+}
+
+/* The claims right behind the dead one's are held by the living while he is repaired. */
+static void others_hold(struct scene *scene)
+{
+	uint64_t number = scene->next, size = size_of(number), tail = 0;
+	struct shmp_broadcast_writer *writer = &scene->writer[WRITERS];
+	bool holds;
+
+	if (scene->is_exclusive) {
+		bury_the_dead(scene);
+		return;
+	}
+	holds = shmp_broadcast_take(writer, shmp_broadcast_need(size), &tail) == SHMP_DONE;
+	scene->next += holds;
+	push(scene, WRITERS + 1);
+	bury_the_dead(scene);
+	for (uint32_t k = READERS; k < READERS + 2; k++)
+		while (pop(scene, k) == SHMP_DONE)
+			;
+	if (!holds)
+		return;
+	shmt_message_fill(shmp_broadcast_payload(&writer->ring, tail >> 8), size, number);
+	shmp_broadcast_settle(writer, tail, shmp_broadcast_need(size), size, 0);
+	scene->sent[number] = true;
+}
+
+/* The stopped one goes on with the claim that it intended before the dead one began. */
+static void go_on_after_stop(struct scene *scene)
+{
+	struct shmp_broadcast_writer *writer = &scene->writer[STOPPED_WRITER];
+	uint64_t tail = scene->tail & ~SHMP_BROADCAST_INTENDED;
+	uint64_t number = scene->next, size = size_of(number), need = shmp_broadcast_need(size);
+
+	atomic_store(&writer->self->intent[1], need);
+	if (scene->tail == 0 ||
+	    !shmp_broadcast_claim(
+		    writer, tail,
+		    shmp_broadcast_tail_word((tail >> 8) + need, writer->endpoint + UINT64_C(1))))
+		return;
+	shmt_message_fill(shmp_broadcast_payload(&writer->ring, tail >> 8), size, number);
+	shmp_broadcast_settle(writer, tail, need, size, 0);
+	scene->sent[scene->next++] = true;
+}
+
+static void stopped_goes_on_at_once(struct scene *scene)
+{
+	go_on_after_stop(scene);
+	others_hold(scene);
+}
+
+static void stopped_goes_on_at_last(struct scene *scene)
+{
+	others_go_on(scene);
+	go_on_after_stop(scene);
+}
+
+/* The stopped one is killed, too: its intent must take nothing from anybody. */
+static void stopped_dies(struct scene *scene)
+{
+	push(scene, WRITERS);
+	bury(scene, STOPPED_WRITER);
+	others_hold(scene);
+}
+
+const scene_fn scene_nobody_moves[1] = { nobody_moves };
+static const scene_fn aftermaths[] = { nobody_moves, others_go_on, others_hold };
+static const scene_fn aftermaths_of_stopped[] = { stopped_goes_on_at_once, stopped_goes_on_at_last,
+						  stopped_dies };
+
+/* The scene */
+
+struct scene *scene_open(scene_fn state, enum mode mode)
+{
+	struct scene *scene = calloc(1, sizeof(*scene));
+
+	scene->blocks = mode == BLOCK;
+	scene->is_exclusive = mode == EXCLUSIVE;
+	shmt_broadcast_make(&scene->broadcast,
+			    &(const struct shmt_broadcast_options){
+				    .capacity = CAPACITY,
+				    .message_max = LONGEST + 100,
+				    .writers = scene->is_exclusive ? 1 : ALL_WRITERS,
+				    .readers = ALL_READERS,
+				    .blocks = scene->blocks,
+				    .is_exclusive = scene->is_exclusive });
+	for (uint32_t i = 0; i < scene->broadcast.writers; i++)
+		attach_writer(scene, i);
+	for (uint32_t i = 0; i < LATE_READER; i++)
+		attach_reader(scene, i);
+	shmt_place_assign(&scene->broadcast.segment, scene->broadcast.writers + LATE_READER);
+	scene->witness = shared(LONGEST);
+	scene->next = 1;
+	state(scene);
+	for (uint64_t number = 1; number < scene->next && scene->target == 0; number++)
+		if (state != has_lapped_him && scene->seen[DEAD_READER][number] == 0)
+			scene->target = number;
+	scene->own = scene->next++;
+	scene->own_size = size_of(scene->own);
+	shmt_message_fill(scene->payload, scene->own_size, scene->own);
+	scene->ctl = malloc(scene->broadcast.segment.plan.ctl_bytes);
+	scene->data = malloc(CAPACITY);
+	scene->before = malloc(sizeof(*scene));
+	SHMT_REQUIRE(scene->ctl && scene->data && scene->before);
+	return scene;
+}
+
+/* As if it had been stopped between its intent and its claim. */
+static void stop(struct scene *scene)
+{
+	struct shmp_broadcast_writer *writer = &scene->writer[STOPPED_WRITER];
+	uint64_t tail = shmp_broadcast_load_tail(&writer->ring);
+
+	scene->tail = tail | SHMP_BROADCAST_INTENDED;
+	atomic_store(&writer->self->intent[1], shmp_broadcast_need(LONGEST));
+	if (shmp_broadcast_room_again(writer, (tail >> 8) + shmp_broadcast_need(LONGEST)) !=
+	    SHMP_DONE)
+		scene->tail = 0;
+	else
+		shmp_broadcast_intend(writer->self, scene->tail);
+}
+
+static void save(struct scene *scene)
+{
+	memcpy(scene->ctl, scene->broadcast.segment.map.head,
+	       scene->broadcast.segment.plan.ctl_bytes);
+	memcpy(scene->data, scene->broadcast.segment.map.data, CAPACITY);
+	memcpy(scene->before, scene, sizeof(*scene));
+}
+
+static void restore(struct scene *scene)
+{
+	struct scene *before = scene->before;
+
+	memcpy(scene, before, sizeof(*scene));
+	memcpy(scene->broadcast.segment.map.head, scene->ctl,
+	       scene->broadcast.segment.plan.ctl_bytes);
+	memcpy(scene->broadcast.segment.map.data, scene->data, CAPACITY);
+	memset(scene->witness, 0xee, LONGEST);
+}
+
+void scene_close(struct scene *scene)
+{
+	shmt_broadcast_free(&scene->broadcast);
+	munmap(scene->witness, LONGEST);
+	free(scene->ctl);
+	free(scene->data);
+	free(scene->before);
+	free(scene);
+}
+
+/* What must be, however far he came */
+
+static bool witness_is(const struct scene *scene, uint64_t number)
+{
+	return shmt_message_is(scene->witness, size_of(number), number);
+}
+
+static void check_messages(struct scene *scene, bool sends, bool takes)
+{
+	bool loses = scene->reader[READERS].lost[DEAD_WRITER] != 0;
+
+	for (uint64_t number = 1; number < scene->next; number++) {
+		uint32_t got = scene->seen[READERS][number];
+
+		CHECK(scene, got <= 1);
+		CHECK(scene, scene->reader[READERS].laps || scene->reader[READERS + 1].laps ||
+				     got == scene->seen[READERS + 1][number]);
+		if (number == scene->own)
+			CHECK(scene, sends ? got == 1 || !scene->has_ended : got == 0);
+		else
+			CHECK(scene, scene->reader[READERS].laps || got == scene->sent[number]);
+	}
+	if (takes && scene->has_ended)
+		CHECK(scene, witness_is(scene, scene->target));
+	CHECK(scene, !loses || scene->reader[READERS].laps);
+}
+
+/* The exact count of what was sent: no sequence number is missing, none is there twice. */
+static void check_counts(struct scene *scene)
+{
+	uint64_t sent = 0, own = 0;
+
+	for (uint64_t number = 1; number < scene->next; number++)
+		sent += scene->sent[number];
+	for (uint32_t i = 0; i < scene->broadcast.writers; i++)
+		own += atomic_load(&scene->broadcast.segment.map.endpoints[i].items);
+	own -= scene->seen[READERS][scene->own];
+	CHECK(scene, scene->reader[READERS].laps || own == sent || own == sent + 1);
+	for (uint32_t i = 0; i < scene->broadcast.writers; i++) {
+		struct shmp_broadcast_reader *reader = &scene->reader[READERS];
+		uint64_t items = atomic_load(&scene->broadcast.segment.map.endpoints[i].items);
+
+		CHECK(scene, reader->next[i] == items || reader->next[i] == SHMP_BROADCAST_UNKNOWN);
+		CHECK(scene, reader->lost[i] == 0 || reader->laps != 0);
+	}
+}
+
+/* Every place can be used by everybody, for some laps. */
+static void check_going_on(struct scene *scene)
+{
+	const struct shmp_endpoint *endpoints = scene->broadcast.segment.map.endpoints;
+	uint32_t writers = scene->broadcast.writers;
+	const char *why = NULL;
+
+	for (uint32_t i = 0; i < writers; i++)
+		if (shmp_endpoint_is_open(shmp_endpoint_look(&endpoints[i])))
+			attach_writer(scene, i);
+	for (uint32_t i = 0; i < ALL_READERS; i++)
+		if (shmp_endpoint_is_open(shmp_endpoint_look(&endpoints[writers + i])))
+			attach_reader(scene, i);
+	for (uint32_t i = 0; i < 20; i++) {
+		CHECK(scene, push(scene, i % writers) == SHMP_DONE);
+		for (uint32_t k = 0; k < ALL_READERS; k++) {
+			CHECK(scene, pop(scene, k) == SHMP_DONE);
+			CHECK(scene, pop(scene, k) == SHMP_EMPTY);
+		}
+	}
+	CHECK(scene, shmp_broadcast_kind.validate(&scene->broadcast.segment.map, &why) == 0);
+}
+
+/* Runs */
+
+struct run {
+	struct scene *scene;
+	const struct act *act;
+};
+
+static void run_operate(void *context)
+{
+	const struct run *run = context;
+
+	run->act->operate(run->scene);
+}
+
+static void run_prepare(void *context)
+{
+	(void)context;
+}
+
+static void start(struct run *run, struct stepper *ret_stepper)
+{
+	restore(run->scene);
+	*ret_stepper = (struct stepper){ .pid = 0 };
+	stepper_start(ret_stepper, run_prepare, run_operate, run);
+}
+
+static void die_at(struct run *run, const struct stepper_path *path, unsigned long point)
+{
+	struct stepper stepper;
+
+	start(run, &stepper);
+	run->scene->has_ended = stepper_go_to(&stepper, path, point) == STEPPER_ENDED;
+	run->scene->point = point;
+	stepper_kill(&stepper);
+	count->deaths++;
+}
+
+void scene_kill_everywhere(struct scene *scene, const struct act *act, const scene_fn *after,
+			   size_t after_count, const char *others)
+{
+	struct run run = { scene, act };
+	struct stepper stepper;
+	struct stepper_path path;
+	unsigned long stride, points = 0;
+
+	save(scene);
+	start(&run, &stepper);
+	stepper_measure(&stepper, &path);
+	stepper_kill(&stepper);
+	stride = STEPPER_SAMPLES ? 1 + path.count / SAMPLES_MAX : 1;
+	for (unsigned long point = 0; point <= path.count; point += stride, points++) {
+		for (size_t i = 0; i < after_count; i++) {
+			die_at(&run, &path, point);
+			after[i](scene);
+			drain(scene);
+			check_messages(scene, act->sends, act->takes);
+			check_counts(scene);
+			check_going_on(scene);
+		}
+	}
+	restore(scene);
+	free(path.at);
+	printf("# %s%s: %lu kill points\n", act->name, others, points);
+	count->acts++;
+	count->points += points;
+}
+
+void scene_kill_in(scene_fn state, enum mode mode, const struct act *act)
+{
+	struct scene *scene = scene_open(state, mode);
+
+	scene_kill_everywhere(scene, act, aftermaths, 3, "");
+	if (!scene->is_exclusive) {
+		stop(scene);
+		scene_kill_everywhere(scene, act, aftermaths_of_stopped, 3, ", one more stopped");
+	}
+	scene_close(scene);
+}
+
+void scene_kill_reader_in(scene_fn state, enum mode mode, const struct act *act)
+{
+	struct scene *scene = scene_open(state, mode);
+
+	scene_kill_everywhere(scene, act, aftermaths + 1, 2, "");
+	scene_close(scene);
+}
+
+int scene_main(int argc, char **argv)
+{
+	int r;
+
+	if (!STEPPER_WORKS)
+		return shmt_skip("there is no single-stepping on this processor");
+	count = shared(sizeof(*count));
+	r = shmt_run(argc, argv);
+	printf("# in all: %lu points of %lu operations and states, %lu deaths\n", count->points,
+	       count->acts, count->deaths);
+	return r;
+}
