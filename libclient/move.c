@@ -61,7 +61,7 @@ int shmc__move_wait_room(struct shmc__object *object, struct shmp_waiter *waiter
 
 static bool move_found_nothing(int r)
 {
-	return r == SHMP_EMPTY || r == SHMP_PEER_DEAD || r == SHMP_PEER_LEFT;
+	return r == SHMP_EMPTY || r == SHMP_FULL || r == SHMP_PEER_DEAD || r == SHMP_PEER_LEFT;
 }
 
 static int move_arm_and_look(struct shmc__object *object, struct shmp_waiter *waiter,
@@ -73,6 +73,11 @@ static int move_arm_and_look(struct shmc__object *object, struct shmp_waiter *wa
 	return r != SHMP_DONE && broken < 0 ? broken : r;
 }
 
+static bool move_may_wait(int r)
+{
+	return r == SHMP_EMPTY || r == SHMP_FULL;
+}
+
 int shmc__move_receive(struct shmc__object *object, struct shmp_waiter *waiter, int64_t timeout_ns,
 		       shmc__move_fn move, void *context)
 {
@@ -80,9 +85,9 @@ int shmc__move_receive(struct shmc__object *object, struct shmp_waiter *waiter, 
 
 	if (move_found_nothing(r) && shmc__bell_is_open(&object->bell) && timeout_ns == 0)
 		r = move_arm_and_look(object, waiter, move, context);
-	if (r == SHMP_DONE || (r == SHMP_EMPTY && timeout_ns != 0))
+	if (r == SHMP_DONE || (move_may_wait(r) && timeout_ns != 0))
 		shmc__bell_disarm(object, waiter);
-	if (r == SHMP_EMPTY && timeout_ns != 0)
+	if (move_may_wait(r) && timeout_ns != 0)
 		r = shmc__wait(object, waiter, timeout_ns, move, context);
 	return r;
 }

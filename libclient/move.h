@@ -39,6 +39,14 @@ static inline void shmc__move_give(const void *data, uint64_t size, uint32_t fla
 	ret_message->reserved = 0;
 }
 
+/* Bytes of a batch's buffer that a message takes; the last one may lack the padding. */
+static inline uint64_t shmc__move_step(uint64_t size, uint64_t left)
+{
+	uint64_t step = shmp_round_up(size, 8);
+
+	return step < left ? step : left;
+}
+
 /* A sending move that said @r: waits for room if that is what it lacks. */
 int shmc__move_wait_room(struct shmc__object *object, struct shmp_waiter *waiter, int r,
 			 int64_t timeout_ns, shmc__move_fn move, void *context);
@@ -46,7 +54,7 @@ int shmc__move_wait_room(struct shmc__object *object, struct shmp_waiter *waiter
 /*
  * The long way of all receiving calls: with a doorbell, or with nothing there at the first look. A
  * try that finds nothing arms the doorbell, if there is one; looking again comes last, so that what
- * was sent before the arming is not missed.
+ * was sent before the arming is not missed. The same for sending calls of a side with a doorbell.
  */
 SHMP_COLD int shmc__move_receive(struct shmc__object *object, struct shmp_waiter *waiter,
 				 int64_t timeout_ns, shmc__move_fn move, void *context);

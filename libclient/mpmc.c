@@ -377,14 +377,6 @@ SHMC__HOT enum shmc_result shmc_mpmc_try_pop(struct shmc_mpmc *queue, void *buff
 	return mpmc_pop_again(queue, buffer, buffer_bytes, SHMC_TRY, ret_message);
 }
 
-/* Bytes of the buffer that a message takes; the last one may lack the padding. */
-static uint64_t mpmc_step(uint64_t size, uint64_t left)
-{
-	uint64_t step = shmp_round_up(size, 8);
-
-	return step < left ? step : left;
-}
-
 enum shmc_result shmc_mpmc_pop_batch(struct shmc_mpmc *queue, void *buffer, uint64_t buffer_bytes,
 				     struct shmc_message *messages, uint64_t max,
 				     int64_t timeout_ns, uint64_t *ret_count)
@@ -402,7 +394,7 @@ enum shmc_result shmc_mpmc_pop_batch(struct shmc_mpmc *queue, void *buffer, uint
 	for (count = 1; count < max; count++) {
 		struct shmc_message next;
 
-		step = mpmc_step(messages[count - 1].size, receive.buffer_bytes);
+		step = shmc__move_step(messages[count - 1].size, receive.buffer_bytes);
 		receive.buffer = step ? (uint8_t *)receive.buffer + step : receive.buffer;
 		receive.buffer_bytes -= step;
 		receive.message = &next;

@@ -350,7 +350,8 @@ int shmp_broadcast_odd(struct shmp_broadcast_reader *reader, uint64_t about, uin
 	return SHMP_DONE;
 }
 
-void shmp_broadcast_gap(struct shmp_broadcast_reader *reader,
+/* Says in @message what is lost before it. */
+static void measure_gap(const struct shmp_broadcast_reader *reader,
 			struct shmp_broadcast_message *message)
 {
 	uint64_t next = reader->next[message->writer];
@@ -359,6 +360,12 @@ void shmp_broadcast_gap(struct shmp_broadcast_reader *reader,
 		message->lost = message->sequence - next;
 	if (message->lost != 0 || reader->has_skipped)
 		message->flags |= SHMP_BROADCAST_LOST;
+}
+
+void shmp_broadcast_gap(struct shmp_broadcast_reader *reader,
+			struct shmp_broadcast_message *message)
+{
+	measure_gap(reader, message);
 	reader->has_skipped = false;
 	reader->lost[message->writer] += message->lost;
 	shmp_endpoint_count(&reader->self->intent[0], message->lost);
@@ -382,6 +389,7 @@ int shmp_broadcast_peek(struct shmp_broadcast_reader *reader,
 			break;
 		shmp_broadcast_lapped(reader, attempt);
 	}
+	measure_gap(reader, &reader->shown);
 	reader->is_showing = true;
 	*ret_message = reader->shown;
 	return SHMP_DONE;

@@ -17,6 +17,7 @@ extern "C" {
 	X(FULL, 1, "no room now")                                                              \
 	X(EMPTY, 2, "nothing there now")                                                       \
 	X(TIMEOUT, 3, "nothing happened within the time given")                                \
+	X(LAPPED, 4, "written over before it was done with: what was read is worth nothing")   \
 	X(OWNER_DIED, -1000, "done, but the previous owner died holding it: look at the data") \
 	X(PEER_DEAD, -1001, "the other side died; nothing left to read, or no room to write")  \
 	X(CLOSED, -1002, "the other side closed; nothing left to read, or no room to write")   \

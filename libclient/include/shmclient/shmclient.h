@@ -8,6 +8,7 @@
 
 #include "shmclient/array.h"
 #include "shmclient/atomic.h"
+#include "shmclient/broadcast.h"
 #include "shmclient/buffer.h"
 #include "shmclient/client.h"
 #include "shmclient/mpmc.h"
