@@ -59,6 +59,8 @@ enum shmc_result shmc_broadcast_create(struct shmc_client *client, const char *n
 
 	if (!options)
 		options = &none;
+	if (options->policy != SHMC_BROADCAST_OVERWRITE && options->policy != SHMC_BROADCAST_BLOCK)
+		return shmc__error(error, SHMC_INVALID, "policy: neither overwrite nor block");
 	option[SHMP_BROADCAST_CAPACITY_BYTES] = options->capacity_bytes;
 	option[SHMP_BROADCAST_MESSAGE_BYTES_MAX] = options->message_bytes_max;
 	option[SHMP_BROADCAST_WRITERS_MAX] = options->writers_max;
