@@ -7,6 +7,7 @@ usage: models_test.py [--full]		--full: larger bounds, some minutes
 import sys
 import time
 
+from lock import Lock
 from mpmc_consumers import Consumers
 from mpmc_producers import Producers
 
@@ -44,8 +45,38 @@ SMALL = [
         Consumers(2, 2, kills=1, repair_kills=1, variant="epoch"),
         True,
     ),
+    ("a reader and a writer, two turns each, one killed, repair killed", Lock("RW", 2, 1, 1), False),
+    ("a reader and two writers, one killed", Lock("RWW", 1, kills=1), False),
+    ("two readers and a writer, one killed, one stopped", Lock("RRW", 1, 1, 0, 1), False),
+    (
+        "a reader and a writer: a mark by a plain store comes too late",
+        Lock("RW", 1, variant="plain"),
+        True,
+    ),
+    (
+        "a reader and a writer: marks looked at before the claim stands are out of date",
+        Lock("RW", 1, variant="early"),
+        True,
+    ),
+    (
+        "a reader and two writers: one who backs out and tells nobody leaves the writer asleep",
+        Lock("RWW", 1, variant="silent"),
+        True,
+    ),
+    (
+        "a reader and a writer, one killed: a dead reader's mark keeps writers out",
+        Lock("RW", 1, kills=1, variant="unmarked"),
+        True,
+    ),
+    (
+        "a reader and two writers, one killed: who only claimed has changed nothing",
+        Lock("RWW", 1, kills=1, variant="pending"),
+        True,
+    ),
 ]
 LARGE = [
+    ("two readers and two writers, one killed, repair killed", Lock("RRWW", 1, 1, 1), False),
+    ("a reader and two writers, two turns each, two killed", Lock("RWW", 2, 2), False),
     ("two producers for two laps, two killed", Producers(2, 3, kills=2), False),
     ("three producers, two killed", Producers(3, 1, kills=2), False),
     ("three producers, one killed, one stopped", Producers(3, 1, kills=1, stops=1), False),
