@@ -98,15 +98,20 @@ void show_group_cell(struct table *table, const cJSON *object, const char *key)
 		show_number_cell(table, object, key);
 }
 
+static uint64_t show_now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
 void show_age_cell(struct table *table, const cJSON *object, const char *key)
 {
 	uint64_t since = show_u64(object, key);
-	struct timespec now;
+	uint64_t now_ns = show_now_ns();
 	char text[UNITS_BYTES];
-	uint64_t now_ns;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	now_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 	if (since > 0 && since <= now_ns)
 		table_add(table, "%s", units_duration(now_ns - since, text));
 	else
@@ -120,6 +125,34 @@ static bool is_bytes(const char *name)
 	return length >= 5 && (strcmp(name + length - 5, "bytes") == 0 || strstr(name, "_bytes_"));
 }
 
+static bool ends_with(const char *name, const char *end)
+{
+	size_t length = strlen(name), end_length = strlen(end);
+
+	return length > end_length && strcmp(name + length - end_length, end) == 0;
+}
+
+/* "lock_held_since 1.5 s ago" */
+static char *print_moment(const char *name, uint64_t since_ns)
+{
+	uint64_t now_ns = show_now_ns();
+	char text[UNITS_BYTES];
+
+	return must_print("%.*s %s ago", (int)(strlen(name) - strlen("_ns")), name,
+			  units_duration(since_ns < now_ns ? now_ns - since_ns : 0, text));
+}
+
+static char *print_figure(const char *name, uint64_t value)
+{
+	char bytes[UNITS_BYTES];
+
+	if (ends_with(name, "_since_ns"))
+		return print_moment(name, value);
+	if (is_bytes(name))
+		return must_print("%s %s", name, units_bytes_exact(value, bytes));
+	return must_print("%s %" PRIu64, name, value);
+}
+
 /* Limits that one compares and types again: no digit may be lost. */
 char *show_figures(const cJSON *object)
 {
@@ -128,15 +161,10 @@ char *show_figures(const cJSON *object)
 
 	cJSON_ArrayForEach(figure, object)
 	{
-		uint64_t value = show_u64(object, figure->string);
-		char bytes[UNITS_BYTES];
-		char number[UNITS_BYTES];
-		char *more;
+		char *text = print_figure(figure->string, show_u64(object, figure->string));
+		char *more = must_print("%s%s%s", all, *all ? ", " : "", text);
 
-		snprintf(number, sizeof(number), "%" PRIu64, value);
-		more = must_print("%s%s%s %s", all, *all ? ", " : "", figure->string,
-				  is_bytes(figure->string) ? units_bytes_exact(value, bytes) :
-							     number);
+		free(text);
 		free(all);
 		all = more;
 	}

@@ -47,6 +47,17 @@ TEST(figures_are_not_rounded)
 	cJSON_Delete(figures);
 }
 
+TEST(moments_are_shown_as_how_long_ago)
+{
+	cJSON *figures = cJSON_Parse("{\"lock_held_since_ns\":1}");
+	char *text = show_figures(figures);
+
+	ck_assert(strncmp(text, "lock_held_since ", 16) == 0);
+	ck_assert_str_eq(text + strlen(text) - 4, " ago");
+	free(text);
+	cJSON_Delete(figures);
+}
+
 TEST(limits_are_shown_without_losing_a_digit)
 {
 	char text[UNITS_BYTES];
