@@ -211,6 +211,7 @@ static enum shmc_result object_refuse_lock(const struct shmp_plan *plan, struct 
 static enum shmc_result object_take(struct shmc__object *object, const char *role_name,
 				    const struct shmc__reply *reply, struct shmc_error *error)
 {
+	bool only_looks = !object->kind; /* at any kind, now and then: shmc_observer_open() */
 	enum shmc_result result = object_learn_kind(object, reply, error);
 	struct shmc__attachment attachment;
 	const struct shmp_role *role;
@@ -222,6 +223,8 @@ static enum shmc_result object_take(struct shmc__object *object, const char *rol
 	result = shmc__attachment_read(object->kind, role, reply, &attachment, error);
 	if (result != SHMC_OK)
 		return result;
+	if (only_looks)
+		attachment.plan.memory &= SHMP_MEMORY_HUGE_PAGES;
 	r = shmc__mapping_ref(object->alive, object->kind, role, &attachment, &object->mapping);
 	if (r == -EDQUOT)
 		return object_refuse_lock(&attachment.plan, error);

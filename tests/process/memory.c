@@ -79,6 +79,16 @@ TEST(prefaulted_segment_is_there_when_it_is_opened)
 
 /* AddressSanitizer has an mlock of its own, which does nothing. */
 #if !defined(__SANITIZE_ADDRESS__)
+static void look_without_locking(struct shmc_client *client, const char *name)
+{
+	struct shmc_observer *observer;
+	struct shmc_error error;
+
+	shmt_assert_ok(shmc_observer_open(client, name, &observer, &error));
+	ck_assert_uint_eq(mapped_kib("Locked"), 0);
+	shmc_observer_close(observer);
+}
+
 static enum shmc_result open_with_limit(struct scene *scene, const char *name, rlim_t bytes)
 {
 	struct rlimit limit = { bytes, bytes };
@@ -91,6 +101,7 @@ static enum shmc_result open_with_limit(struct scene *scene, const char *name, r
 	if (geteuid() == 0)
 		ck_assert_int_eq(setuid(12345), 0); /* root may lock as much as it likes */
 	client = shmt_connect(&scene->broker);
+	look_without_locking(client, name);
 	result = shmc_spsc_open(client, name, SHMC_SPSC_CONSUMER, &queue, &error);
 	if (result == SHMC_QUOTA)
 		shmt_assert_says(&error, "RLIMIT_MEMLOCK");

@@ -68,7 +68,8 @@ struct shmc_look {
 };
 
 /**
- * Opens a segment of any kind that this library knows, to look at it.
+ * Opens a segment of any kind that this library knows, to look at it. Its memory is neither filled
+ * in nor locked, whatever its creator chose (SHMC_CREATE_PREFAULT, _MLOCK).
  *
  * @param ret_observer	the handle, given back with shmc_observer_close()
  *
