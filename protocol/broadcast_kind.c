@@ -358,6 +358,7 @@ const struct shmp_kind shmp_broadcast_kind = {
 	.version = SHMP_BROADCAST_VERSION,
 	.mirrored = true,
 	.streams = true,
+	.byte_positions = true,
 	.roles = broadcast_roles,
 	.role_count = sizeof(broadcast_roles) / sizeof(broadcast_roles[0]),
 	.options = broadcast_options,

@@ -45,9 +45,10 @@ struct shmp_kind {
 	const char *name;
 	uint32_t id;
 	uint32_t version;
-	bool mirrored;	   /* data is mapped twice in a row */
-	bool streams;	   /* a position of look() is never used again: who follows goes by them */
-	bool ctl_suffices; /* all below but init do without data, which is NULL then */
+	bool mirrored; /* data is mapped twice in a row */
+	bool streams;  /* a position of look() is never used again: who follows goes by them */
+	bool byte_positions; /* they count bytes, else items */
+	bool ctl_suffices;   /* all below but init do without data, which is NULL then */
 	const struct shmp_role *roles;
 	size_t role_count;
 	const struct shmp_option *options;

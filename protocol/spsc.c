@@ -480,7 +480,8 @@ static void look_from(const struct shmp_segment *segment, uint64_t tail, struct 
 		return;
 	else if (look->from != SHMP_LOOK_OLDEST && tail > look->from)
 		look->missed += tail - look->from;
-	if (look->from - tail > segment->plan.option[SHMP_SPSC_CAPACITY_BYTES])
+	if (look->from - tail > segment->plan.option[SHMP_SPSC_CAPACITY_BYTES] ||
+	    look->from % 8 != 0)
 		look->from = tail;
 }
 
@@ -498,8 +499,6 @@ static int spsc_look(const struct shmp_segment *segment, struct shmp_look *look,
 		if (tail % 8 != 0)
 			return -EBADMSG;
 		look_from(segment, tail, look);
-		if (look->from % 8 != 0)
-			return -EBADMSG;
 		item.position = look->from;
 		r = look_at(segment, look, &item);
 		if (r == LOOK_AGAIN) {
@@ -560,6 +559,7 @@ const struct shmp_kind shmp_spsc_kind = {
 	.version = SHMP_SPSC_VERSION,
 	.mirrored = true,
 	.streams = true,
+	.byte_positions = true,
 	.ctl_suffices = true,
 	.roles = spsc_roles,
 	.role_count = sizeof(spsc_roles) / sizeof(spsc_roles[0]),
