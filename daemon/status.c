@@ -87,6 +87,7 @@ static void add_created(cJSON *object, uint64_t created_ns)
 
 static void add_health(cJSON *object, const struct segment *segment, const struct shmp_segment *map)
 {
+	const char *ailment = segment->kind->ailment ? segment->kind->ailment(map) : NULL;
 	const char *why = "";
 	uint64_t missing = 0;
 	char text[128] = "good";
@@ -96,6 +97,8 @@ static void add_health(cJSON *object, const struct segment *segment, const struc
 	else if (shmp_segment_holes(&segment->fds, &segment->plan, &missing) == 0 && missing > 0)
 		snprintf(text, sizeof(text), "corrupt: a peer punched out %" PRIu64 " bytes",
 			 missing);
+	else if (ailment)
+		snprintf(text, sizeof(text), "%s", ailment);
 	cJSON_AddStringToObject(object, "health", text);
 }
 

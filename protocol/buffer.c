@@ -65,6 +65,11 @@ static int buffer_validate(const struct shmp_segment *segment, const char **ret_
 	return shmp_lock_validate(lock_of(segment), segment, ret_why);
 }
 
+static const char *buffer_ailment(const struct shmp_segment *segment)
+{
+	return shmp_lock_ailment(lock_of(segment));
+}
+
 /* What the kind itself leaves in a place; the lock's mark is the lock's. */
 static void clear_place(struct shmp_endpoint *self)
 {
@@ -168,6 +173,7 @@ const struct shmp_kind shmp_buffer_kind = {
 	.plan = buffer_plan,
 	.init = buffer_init,
 	.validate = buffer_validate,
+	.ailment = buffer_ailment,
 	.attach = buffer_attach,
 	.repair = buffer_repair,
 	.wake = buffer_wake,

@@ -19,14 +19,12 @@ static bool stood_still(const struct shmp_lock *lock, uint64_t before)
 	return shmp_lock_turns(lock) == before;
 }
 
-static const char *state_of(const struct shmp_lock *lock)
+/* What is to be said of bytes that nobody writes. */
+static const char *state_of(uint64_t word)
 {
-	switch (shmp_lock_state_of(shmp_lock_load(lock))) {
-	case SHMP_LOCK_HELD:
-		return "being written";
-	default:
-		return NULL;
-	}
+	if ((word & SHMP_LOCK_UNRECOVERABLE) != 0)
+		return "given up";
+	return (word & SHMP_LOCK_NEEDS_RECOVERY) != 0 ? "left by a dead writer" : NULL;
 }
 
 /* Copies a range; what does not stand still after some attempts is shown as what it is. */
@@ -38,10 +36,11 @@ static void take(const struct shmp_segment *segment, const struct shmp_look *loo
 
 	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
 		uint64_t turns = shmp_lock_turns(lock);
+		uint64_t word = shmp_lock_load(lock);
 
-		item->state = state_of(lock);
+		item->state = state_of(word);
 		shmp_look_take(look, segment->data + item->position, bytes, item);
-		if (!item->state && stood_still(lock, turns))
+		if (shmp_lock_state_of(word) != SHMP_LOCK_HELD && stood_still(lock, turns))
 			return;
 	}
 	item->state = "being written";

@@ -74,6 +74,9 @@ struct shmp_kind {
 	/* Bytes a peer may have written: 0 sane, -EBADMSG with *ret_why otherwise. Never loops on
 	 * them without bound, never reads outside. */
 	int (*validate)(const struct shmp_segment *segment, const char **ret_why);
+	/* What those who use it have to mend, or NULL, of bytes that are sane. NULL where nothing
+	 * ever wants mending. */
+	const char *(*ailment)(const struct shmp_segment *segment);
 	/* Clears the line of a place about to be given out; keeps what successors need. */
 	void (*attach)(const struct shmp_segment *segment, uint32_t endpoint);
 	/*

@@ -261,6 +261,18 @@ int shmp_lock_validate(const struct shmp_lock *lock, const struct shmp_segment *
 	return -EBADMSG;
 }
 
+const char *shmp_lock_ailment(const struct shmp_lock *lock)
+{
+	uint64_t word = shmp_lock_load(lock);
+
+	if ((word & SHMP_LOCK_UNRECOVERABLE) != 0)
+		return "given up: a writer let go of what a dead one left without mending it; "
+		       "remove it and make it anew";
+	if ((word & SHMP_LOCK_NEEDS_RECOVERY) != 0)
+		return "half written: a writer died with the lock, the next one has to mend it";
+	return NULL;
+}
+
 void shmp_lock_figures(const struct shmp_lock *lock, const struct shmp_segment *segment,
 		       shmp_figure_fn figure, void *context)
 {

@@ -391,6 +391,8 @@ void shmp_lock_require_pieces(struct shmp_lock *lock);
 /* 0, or -EBADMSG with *ret_why. */
 int shmp_lock_validate(const struct shmp_lock *lock, const struct shmp_segment *segment,
 		       const char **ret_why);
+/* The kind's ailment. */
+const char *shmp_lock_ailment(const struct shmp_lock *lock);
 /* lock_...: the state, and who holds it, where somebody does. */
 void shmp_lock_figures(const struct shmp_lock *lock, const struct shmp_segment *segment,
 		       shmp_figure_fn figure, void *context);

@@ -1,10 +1,12 @@
 /* The lock of a buffer when its holders are killed or stopped, with a real broker. */
 #include <signal.h>
+#include <string.h>
 #include <time.h>
 
 #include "tests/support/broker.h"
 #include "tests/support/buffer_client.h"
 #include "tests/support/descriptors.h"
+#include "tests/support/raw.h"
 #include "tests/support/runner.h"
 
 #define MS_NS	  INT64_C(1000000)
@@ -131,6 +133,36 @@ TEST(readers_too_are_told_until_a_writer_mends_it)
 	shmt_assert_ok(shmt_puppet_do(&one, PUPPET_LOCK_READ, SHMC_FOREVER));
 	shmt_puppet_end(&one);
 	shmt_puppet_end(&two);
+	scene_close(&scene);
+}
+
+static void has_health(const struct scene *scene, const char *health)
+{
+	struct shmt_raw *control = shmt_raw_open(scene->broker.control);
+	const char *said;
+
+	ck_assert_str_eq(
+		shmt_raw_call(control, "org.shmbroker.control.Describe", "{'name':'buffer'}"), "");
+	said = cJSON_GetObjectItem(shmt_raw_item(control, "segment"), "health")->valuestring;
+	ck_assert_msg(strncmp(said, health, strlen(health)) == 0, "health: %s", said);
+	shmt_raw_close(control);
+}
+
+TEST(the_operator_is_told_what_wants_mending)
+{
+	struct scene scene = scene_open();
+
+	has_health(&scene, "good");
+	leave_half_done(&scene);
+	shmt_assert_result(shmc_buffer_lock_write(scene.writer, 5 * SECOND_NS), SHMC_OWNER_DIED);
+	has_health(&scene, "half written");
+	shmt_assert_ok(shmc_buffer_mark_consistent(scene.writer));
+	has_health(&scene, "good");
+	shmt_assert_ok(shmc_buffer_unlock(scene.writer));
+	leave_half_done(&scene);
+	shmt_assert_result(shmc_buffer_lock_write(scene.writer, 5 * SECOND_NS), SHMC_OWNER_DIED);
+	shmt_assert_ok(shmc_buffer_unlock(scene.writer));
+	has_health(&scene, "given up");
 	scene_close(&scene);
 }
 

@@ -136,6 +136,40 @@ TEST(who_looks_is_told_what_is_being_written)
 	done(f);
 }
 
+static int note_state(void *context, const struct shmp_item *item)
+{
+	*(const char **)context = item->state;
+	return 0;
+}
+
+static const char *state_shown(const struct fixture *f)
+{
+	struct shmp_look look = { .max = 1 };
+	const char *state = NULL;
+
+	ck_assert_int_eq(shmp_buffer_look(&f->buffer.map, &look, note_state, &state), 0);
+	return state ? state : "";
+}
+
+TEST(what_a_dead_writer_left_is_shown_as_that_until_it_is_mended)
+{
+	struct fixture *f = make();
+	struct shmp_locker *locker = &f->at[0].locker;
+
+	atomic_store(&locker->lock->word, SHMP_LOCK_NEEDS_RECOVERY);
+	ck_assert_str_eq(state_shown(f), "left by a dead writer");
+	ck_assert_int_eq(shmp_lock_claim(locker), SHMP_DONE);
+	ck_assert_str_eq(state_shown(f), "left by a dead writer");
+	ck_assert_int_eq(shmp_lock_enter(locker), SHMP_OWNER_DIED);
+	ck_assert_str_eq(state_shown(f), "being written");
+	ck_assert_int_eq(shmp_lock_mark_consistent(locker), SHMP_DONE);
+	shmp_lock_unlock(locker);
+	ck_assert_str_eq(state_shown(f), "");
+	atomic_store(&locker->lock->word, SHMP_LOCK_UNRECOVERABLE);
+	ck_assert_str_eq(state_shown(f), "given up");
+	done(f);
+}
+
 TEST(a_turn_in_between_is_noticed)
 {
 	struct fixture *f = make();

@@ -285,8 +285,9 @@ enum shmc_result shmc_buffer_verify(struct shmc_buffer *buffer, uint64_t offset,
 /**
  * Shows the bytes range by range, in any role: see shmc_observer_look(). Positions are offsets; a
  * range has 4096 bytes, or as many as @look->buffer has room for. Ranges that somebody holds the
- * lock to write, and may be changing, have the state "being written". What is written without the
- * lock may be torn.
+ * lock to write, and may be changing, have the state "being written"; after a death that nobody
+ * mended all are "left by a dead writer", or "given up". What is written without the lock may be
+ * torn.
  *
  * Return, Threads, Context: as shmc_observer_look().
  * Since: 0.1

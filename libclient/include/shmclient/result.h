@@ -22,7 +22,7 @@ extern "C" {
 	X(PEER_DEAD, -1001, "the other side died; nothing left to read, or no room to write")  \
 	X(CLOSED, -1002, "the other side closed; nothing left to read, or no room to write")   \
 	X(TOO_BIG, -1003, "larger than the limit of this segment or buffer")                   \
-	X(NOT_FOUND, -1004, "no such name")                                                    \
+	X(NOT_FOUND, -1004, "there is none of that name, or of that range")                    \
 	X(EXISTS, -1005, "the name is taken")                                                  \
 	X(MISMATCH, -1006, "kind, geometry or type differ from what is there")                 \
 	X(BUSY, -1007, "the role is held by another")                                          \
