@@ -576,7 +576,8 @@ static void kill_everywhere(struct scene *scene, const struct act *act, const sc
 	}
 	restore(scene);
 	free(path.at);
-	printf("# %s: %lu kill points\n", act->name, points);
+	printf("# %s%s: %lu kill points\n", act->name,
+	       after == aftermaths_of_stopped ? ", beside a stopped one" : "", points);
 	count->acts++;
 	count->points += points;
 }
