@@ -252,6 +252,12 @@ def a_shared_array_is_filled_and_bulk_copied_by_another_process(place):
     assert "50000 prices" in said, said
 
 
+def what_killed_writers_left_in_a_buffer_is_told_and_mended(place):
+    place.start_built_broker()
+    said = place.run(place.example("buffer_recover"), "20")
+    assert re.match("killed 20 writers, mended [0-9]+ times, .*checksum OK$", said), said
+
+
 GROUPS = {
     "demo": [
         a_text_arrives_as_it_was_although_its_producer_is_killed,
@@ -269,6 +275,7 @@ GROUPS = {
     "values": [
         a_sensor_is_written_by_one_process_and_read_by_another_and_by_hand,
         a_shared_array_is_filled_and_bulk_copied_by_another_process,
+        what_killed_writers_left_in_a_buffer_is_told_and_mended,
     ],
     "first_program": [
         the_first_program_does_what_the_readme_says,
