@@ -489,9 +489,12 @@ static int spsc_look(const struct shmp_segment *segment, struct shmp_look *look,
 		     void *context)
 {
 	const struct shmp_endpoint *consumer = &segment->endpoints[SHMP_SPSC_CONSUMER];
+	uint64_t capacity = segment->plan.option[SHMP_SPSC_CAPACITY_BYTES];
+	uint64_t shown = 0, walked = 0;
 	int again = 0;
 
-	for (uint64_t shown = 0; shown < look->max && again < LOOKS_AGAIN;) {
+	/* no further than what it can hold: a busy queue goes on in front of us for ever */
+	while (shown < look->max && walked < capacity && again < LOOKS_AGAIN) {
 		struct shmp_item item = { .what = "message", .number = UINT64_MAX, .endpoint = -1 };
 		uint64_t tail = load_cursor(consumer);
 		int r;
@@ -512,6 +515,7 @@ static int spsc_look(const struct shmp_segment *segment, struct shmp_look *look,
 		if (r != 0)
 			return r;
 		look->from += shmp_spsc_need(item.size);
+		walked += shmp_spsc_need(item.size);
 		shown++;
 	}
 	return 0;

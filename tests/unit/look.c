@@ -109,6 +109,38 @@ TEST(ring_shows_its_messages_in_order_and_keeps_them)
 	ring_done(ring, &map);
 }
 
+struct busy {
+	struct shmt_ring *ring;
+	uint64_t shown;
+	uint64_t next;
+};
+
+/* One out, one in, as fast as they are shown. */
+static int go_on(void *context, const struct shmp_item *item)
+{
+	struct busy *busy = context;
+
+	(void)item;
+	busy->shown++;
+	ck_assert_int_eq(shmt_ring_pop(busy->ring, 8, busy->next - 10, NULL), SHMP_DONE);
+	ck_assert_int_eq(shmt_ring_push(busy->ring, 8, busy->next++), SHMP_DONE);
+	return busy->shown > 10000;
+}
+
+TEST(a_look_at_a_busy_ring_ends)
+{
+	struct shmt_ring *ring = ring_with(0);
+	struct shmp_segment map = observer_of(&ring->segment);
+	struct busy busy = { .ring = ring };
+	struct shmp_look all = whole(NULL);
+
+	for (; busy.next < 10; busy.next++)
+		ck_assert_int_eq(shmt_ring_push(ring, 8, busy.next), SHMP_DONE);
+	ck_assert_int_eq(shmp_spsc_kind.look(&map, &all, go_on, &busy), 0);
+	ck_assert_uint_le(busy.shown, 4096 / 16);
+	ring_done(ring, &map);
+}
+
 TEST(next_look_goes_on_where_the_last_one_ended)
 {
 	struct shmt_ring *ring = ring_with(3);
