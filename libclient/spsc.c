@@ -21,7 +21,11 @@
 #include "protocol/spsc.h"
 
 enum {
-	SPSC_CLOSE_LOOKS = 64
+	SPSC_CLOSE_LOOKS = 64,
+	SPSC_SOON = 2,		/* looks: nobody answers that fast, he was sending already */
+	SPSC_STREAM_BEGINS = 8, /* so many came that soon, one after the other */
+	SPSC_STREAM_LEAST = 4,	/* messages that a head start brings, or it has ended */
+	SPSC_HEAD_START = 32,	/* pauses */
 };
 
 struct shmc_spsc {
@@ -35,6 +39,10 @@ struct shmc_spsc {
 	};
 	uint8_t *reserved;	 /* NULL: no reservation */
 	uint64_t reserved_bytes; /* of it */
+	/* of waiting for messages: see spsc_give_head_start */
+	uint64_t taken_before; /* messages, when it was last waited for one */
+	uint32_t came_soon;    /* messages, one after the other */
+	bool is_stream;
 	enum shmc_spsc_role role;
 	struct shmc__object object;
 };
@@ -319,13 +327,43 @@ static struct shmp_waiter *spsc_consumer_waiter(struct shmc_spsc *queue)
 	return &queue->consumer.control->not_empty;
 }
 
-/* An answer to what was just sent comes within a few hundred ns: nothing is done between looks. */
-static void spsc_look_closely(const struct shmc_spsc *queue)
+/*
+ * Who reads as fast as the other one writes, and looks all the time, takes each line away from him
+ * while he fills it, and both wait for lines more than they work. So where messages come one after
+ * the other the producer gets a head start whenever the ring has been emptied. That it is a stream
+ * shows in messages that are there sooner than any answer could be; that it has ended, in a head
+ * start that brought next to nothing.
+ */
+static bool spsc_give_head_start(struct shmc_spsc *queue)
 {
-	if (queue->object.client->spin_ns == 0)
-		return;
-	for (int i = 0; i < SPSC_CLOSE_LOOKS && !shmp_spsc_look(&queue->consumer); i++)
+	/* relaxed: written by this thread only */
+	uint64_t taken = atomic_load_explicit(&shmc__object_self(&queue->object)->items,
+					      memory_order_relaxed);
+	uint64_t came = taken - queue->taken_before;
+
+	queue->taken_before = taken;
+	if (queue->is_stream)
+		queue->is_stream = came >= SPSC_STREAM_LEAST;
+	else
+		queue->is_stream = queue->came_soon >= SPSC_STREAM_BEGINS;
+	if (!queue->is_stream)
+		return false;
+	queue->came_soon = 0;
+	for (int i = 0; i < SPSC_HEAD_START; i++)
 		shmc__wait_pause();
+	return true;
+}
+
+/* An answer to what was just sent comes within a few hundred ns: nothing is done between looks. */
+static void spsc_look_closely(struct shmc_spsc *queue)
+{
+	int looks;
+
+	if (queue->object.client->spin_ns == 0 || spsc_give_head_start(queue))
+		return;
+	for (looks = 0; looks < SPSC_CLOSE_LOOKS && !shmp_spsc_look(&queue->consumer); looks++)
+		shmc__wait_pause();
+	queue->came_soon = looks <= SPSC_SOON ? queue->came_soon + 1 : 0;
 }
 
 static SHMP_COLD int spsc_receive(struct shmc_spsc *queue, int64_t timeout_ns, shmc__move_fn move,
