@@ -11,6 +11,8 @@
 #include "protocol/record.h"
 #include "protocol/spsc.h"
 
+/* a row for each */
+/* clang-format off */
 const struct shmp_kind *const shmp_kinds[] = {
 	&shmp_spsc_kind,
 	&shmp_mpmc_kind,
@@ -20,6 +22,7 @@ const struct shmp_kind *const shmp_kinds[] = {
 	&shmp_array_kind,
 	&shmp_atomic_kind,
 };
+/* clang-format on */
 const size_t shmp_kind_count = sizeof(shmp_kinds) / sizeof(shmp_kinds[0]);
 
 const struct shmp_kind *shmp_kind_find(const char *name)
