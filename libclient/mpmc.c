@@ -54,7 +54,7 @@ enum shmc_result shmc_mpmc_create(struct shmc_client *client, const char *name,
 	option[SHMP_MPMC_SLOTS] = options->slots;
 	option[SHMP_MPMC_MESSAGE_BYTES_MAX] = options->message_bytes_max;
 	option[SHMP_MPMC_ENDPOINTS_MAX] = options->endpoints_max;
-	option[SHMP_MPMC_REDELIVERY] = options->no_redelivery != 0 ? SHMC__OPTION_ZERO : 0;
+	option[SHMP_MPMC_REDELIVERY] = options->no_redelivery != 0 ? SHMC__OPTION_NO : 0;
 	return shmc__object_create_as(client, name, &shmp_mpmc_kind, option, options->mode,
 				      options->reuse != 0, options->common, error);
 }

@@ -58,6 +58,17 @@ static void object_add_common(cJSON *parameters, const struct shmc_create_option
 		cJSON_AddTrueToObject(parameters, "mlock");
 }
 
+/* What is not chosen is not said. A number is the caller's, and the broker judges it. */
+static void object_add_option(cJSON *options, const struct shmp_option *row, uint64_t value)
+{
+	bool is_choice = row->max == 1;
+
+	if (is_choice && value == SHMC__OPTION_NO)
+		shmp_json_add_u64(options, row->name, 0);
+	else if (value != 0)
+		shmp_json_add_u64(options, row->name, value);
+}
+
 enum shmc_result shmc__object_create_with(struct shmc_client *client, const char *name,
 					  const struct shmp_kind *kind, const uint64_t *option,
 					  uint32_t mode, bool reuse,
@@ -82,11 +93,8 @@ enum shmc_result shmc__object_create_with(struct shmc_client *client, const char
 	cJSON_AddStringToObject(parameters, "kind", kind->name);
 	object_add_common(parameters, common);
 	options = cJSON_AddObjectToObject(parameters, "options");
-	for (size_t i = 0; i < kind->option_count; i++) {
-		if (option[i] != 0)
-			shmp_json_add_u64(options, kind->options[i].name,
-					  option[i] != SHMC__OPTION_ZERO ? option[i] : 0);
-	}
+	for (size_t i = 0; i < kind->option_count; i++)
+		object_add_option(options, &kind->options[i], option[i]);
 	shmp_json_add_u64(parameters, "mode", mode != 0 ? mode : SHMC_MODE_PRIVATE);
 	cJSON_AddBoolToObject(parameters, "reuse", reuse);
 	if (init)

@@ -37,8 +37,8 @@ struct shmc__object {
 	struct shmc__object *next;
 };
 
-/* As an option: 0, where that is not what 0 in the caller's struct means. */
-#define SHMC__OPTION_ZERO UINT64_MAX
+/* An option that is 0 or 1 and preset to 1 shall be 0, which as such stands for the preset. */
+#define SHMC__OPTION_NO UINT64_MAX
 
 /*
  * Creation, as shmc_*_create() says. @option: by the kind's table, 0 = as preset; @common may be
