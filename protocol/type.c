@@ -137,7 +137,8 @@ static int64_t days_of(struct civil civil)
 
 static int format_time(int64_t ns, char *text, size_t room)
 {
-	int64_t seconds = ns / SECOND_NS - (ns % SECOND_NS < 0);
+	int64_t rest = ns % SECOND_NS;
+	int64_t seconds = ns / SECOND_NS - (rest < 0);
 	int64_t days = seconds / DAY_S - (seconds % DAY_S < 0);
 	int64_t of_day = seconds - days * DAY_S;
 	struct civil civil = civil_of(days);
@@ -146,7 +147,7 @@ static int format_time(int64_t ns, char *text, size_t room)
 			"%04" PRId64 "-%02u-%02uT%02" PRId64 ":%02" PRId64 ":%02" PRId64
 			".%09" PRId64 "Z",
 			civil.year, civil.month, civil.day, of_day / 3600, of_day / 60 % 60,
-			of_day % 60, ns - seconds * SECOND_NS);
+			of_day % 60, rest < 0 ? rest + SECOND_NS : rest);
 }
 
 static int format_duration(int64_t ns, char *text, size_t room)

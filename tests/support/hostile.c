@@ -269,9 +269,7 @@ static void bury(struct hostile *hostile, uint32_t place)
 	SHMT_REQUIRE(kind->repair(&hostile->segment, place, true) == 0);
 	kind->wake(&hostile->segment);
 	kind->figures(&hostile->segment, add_figure, &sum);
-	look(hostile, SHMP_LOOK_OLDEST);
-	look(hostile, SHMP_LOOK_NEWEST);
-	look(hostile, sum);
+	look(hostile, place ? SHMP_LOOK_OLDEST : sum);
 	kind->attach(&hostile->segment, place);
 }
 
