@@ -1,6 +1,7 @@
 /* Records with separate processes: transactions seen whole or not at all, whoever dies or stops. */
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -101,6 +102,107 @@ TEST(no_value_of_fifty_thousand_is_torn_under_four_writers, .timeout_s = 60)
 	ck_assert_uint_gt(snapshots, 0);
 	for (int i = 0; i < WRITERS; i++)
 		shmt_peer_join(&peer[i]);
+	shmc_record_close(record);
+	shmc_disconnect(client);
+	shmt_broker_stop(&broker);
+}
+
+/* What each type can be at its ends, as text. */
+static const struct {
+	const char *path, *text;
+} ends[] = {
+	{ "bool", "true" },
+	{ "i8", "-128" },
+	{ "i16", "-32768" },
+	{ "i32", "-2147483648" },
+	{ "i64", "-9223372036854775808" },
+	{ "u8", "255" },
+	{ "u16", "65535" },
+	{ "u32", "4294967295" },
+	{ "u64", "18446744073709551615" },
+	{ "float", "1.40129846e-45" },
+	{ "double", "-inf" },
+	{ "point.x", "nan" },
+	{ "points[2].x", "1.7976931348623157e+308" },
+	{ "decimal128", "00112233445566778899aabbccddeeff" },
+	{ "uuid", "00112233-4455-6677-8899-aabbccddeeff" },
+	{ "time", "2026-11-21T14:30:05.123456789Z" },
+	{ "duration", "-1.500000000s" },
+	{ "string", "123456789012345" },
+	{ "bytes", "0001020304" },
+	{ "numbers[9]", "-1" },
+	{ "names[3]", "\xc3\xa4\xe2\x82\xac" },
+	{ "points[1].tags[2]", "255" },
+};
+enum {
+	ENDS = sizeof(ends) / sizeof(ends[0])
+};
+
+/* Whether any mapping of a segment could be written by this process. */
+static bool maps_to_write(void)
+{
+	FILE *maps = fopen("/proc/self/maps", "re");
+	char line[512];
+	unsigned int segments = 0;
+	bool writes = false;
+
+	ck_assert(maps);
+	while (fgets(line, sizeof(line), maps)) {
+		if (!strstr(line, "shmbroker:"))
+			continue;
+		segments++;
+		writes |= strstr(line, " r--s ") == NULL;
+	}
+	fclose(maps);
+	ck_assert_uint_eq(segments, 2);
+	return writes;
+}
+
+static void check_ends(struct shmt_peer *test, void *context)
+{
+	struct shmt_broker *broker = context;
+	struct shmc_client *client;
+	struct shmc_record *record;
+	char text[64];
+
+	shmt_peer_await(test);
+	client = shmt_connect(broker);
+	record = shmt_record_open(client, "record", SHMC_RECORD_READER);
+	ck_assert(!maps_to_write());
+	for (uint64_t i = 0; i < ENDS; i++) {
+		shmt_peer_tell(test);
+		shmt_peer_await(test);
+		shmt_assert_ok(shmc_record_snapshot(record));
+		ck_assert_uint_eq(shmc_record_number(record), i + 1);
+		/* and all that was set before */
+		for (uint64_t k = 0; k <= i; k++) {
+			shmt_assert_ok(
+				shmc_record_get_text(record, ends[k].path, text, sizeof(text)));
+			ck_assert_str_eq(text, ends[k].text);
+		}
+	}
+	shmc_record_close(record);
+	shmc_disconnect(client);
+}
+
+TEST(a_process_that_maps_it_read_only_sees_every_type_at_its_ends)
+{
+	struct shmt_broker broker = shmt_broker_start(NULL);
+	struct shmt_peer peer = shmt_peer_start(check_ends, &broker);
+	struct shmc_client *client = shmt_connect(&broker);
+	struct shmc_record *record;
+
+	shmt_record_create(client, "record", shmt_fields, shmt_field_count);
+	record = shmt_record_open(client, "record", SHMC_RECORD_WRITER);
+	shmt_peer_tell(&peer);
+	for (int i = 0; i < ENDS; i++) {
+		shmt_peer_await(&peer);
+		shmt_assert_ok(shmc_record_begin(record, SHMC_FOREVER));
+		shmt_assert_ok(shmc_record_put_text(record, ends[i].path, ends[i].text));
+		shmt_assert_ok(shmc_record_commit(record));
+		shmt_peer_tell(&peer);
+	}
+	shmt_peer_join(&peer);
 	shmc_record_close(record);
 	shmc_disconnect(client);
 	shmt_broker_stop(&broker);
