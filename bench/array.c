@@ -89,7 +89,7 @@ static void close_heap(struct bench_contender *self, unsigned side)
 	struct own *own = self->own;
 
 	(void)side;
-	free((void *)(uintptr_t)own->elements);
+	free((void *)own->elements);
 	free(own);
 }
 

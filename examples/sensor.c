@@ -95,7 +95,7 @@ int main(int argc, char **argv)
 	struct shmc_place number, value, highest;
 	struct shmc_record *record;
 	struct shmc_client *client;
-	double last, high;
+	double last = 0, high = 0;
 	uint64_t at = 0;
 	char text[64];
 

@@ -79,8 +79,7 @@ static inline uint64_t shmp_schema_bytes(uint64_t field_count)
 
 static inline struct shmp_schema_field *shmp_schema_fields(const struct shmp_schema *schema)
 {
-	return (struct shmp_schema_field *)(void *)((uint8_t *)(uintptr_t)schema +
-						    sizeof(struct shmp_schema));
+	return (struct shmp_schema_field *)(schema + 1);
 }
 
 /*

@@ -122,7 +122,7 @@ static int get_all(const struct target *target)
 
 	if (shmc_observer_open(target->client, target->name, &observer, &error) != SHMC_OK)
 		return queue_report_error(&error);
-	result = shmc_observer_look(observer, &look, show_item, (void *)(uintptr_t)target);
+	result = shmc_observer_look(observer, &look, show_item, (void *)target);
 	shmc_observer_close(observer);
 	return result == SHMC_OK ? report_flush() : report_result(target, NULL, result);
 }
