@@ -78,7 +78,12 @@ static int print_object(const struct shmc_item *item)
 	add_flag(object, "redelivered", item->flags & SHMC_ITEM_REDELIVERED);
 	add_flag(object, "unfinished", item->flags & SHMC_ITEM_UNFINISHED);
 	add_flag(object, "gone", item->flags & SHMC_ITEM_GONE);
-	add_string(object, "value", item->text);
+	if (item->text) {
+		char *text = text_utf8(must_print("%s", item->text));
+
+		add_string(object, "value", text);
+		free(text);
+	}
 	if (item->data) {
 		must(cJSON_AddNumberToObject(object, "bytes", (double)item->size));
 		item_add_bytes(object, item->data, item->data_bytes);
@@ -148,6 +153,15 @@ static void print_text(const struct shmc_item *item)
 	free(copy);
 }
 
+/* A string in a record is whatever its writer wants. */
+static void print_value(const char *value)
+{
+	char *text = must_print("%s", value);
+
+	printf("  %s", text_clean(text));
+	free(text);
+}
+
 static void print_head(const struct shmc_item *item)
 {
 	if (item->name)
@@ -172,7 +186,7 @@ int item_print(const struct options *options, const struct shmc_item *item)
 		return print_object(item);
 	print_head(item);
 	if (item->text)
-		printf("  %s", item->text);
+		print_value(item->text);
 	else if (item->data && options->hex)
 		print_hex(item);
 	else if (item->data)

@@ -93,7 +93,7 @@ static int show(const struct target *target, const char *field, char *text)
 	must(cJSON_AddStringToObject(object, "name", target->name));
 	if (field)
 		must(cJSON_AddStringToObject(object, "field", field));
-	must(cJSON_AddStringToObject(object, "value", text));
+	must(cJSON_AddStringToObject(object, "value", text_utf8(text)));
 	return report_json_take(object);
 }
 

@@ -2,10 +2,13 @@
  * What shmbrokerctl makes of numbers and of strangers' words.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/support/runner.h"
+#include "tools/item.h"
 #include "tools/show.h"
 #include "tools/table.h"
 #include "tools/text.h"
@@ -171,6 +174,54 @@ TEST(empty_table_prints_nothing)
 	ck_assert_str_eq(text, "");
 	free(text);
 	table_free(table);
+}
+
+/* What item_print() says of an item whose text is @text; to be freed. */
+static char *printed(const char *text, bool as_json)
+{
+	struct options options = { .json = as_json };
+	struct shmc_item item = {
+		.what = "field", .name = "f", .number = UINT64_MAX, .endpoint = -1, .text = text
+	};
+	char *said = calloc(1, 256);
+	FILE *file = tmpfile();
+	int saved = dup(STDOUT_FILENO);
+
+	ck_assert(file && said && saved >= 0);
+	fflush(stdout);
+	dup2(fileno(file), STDOUT_FILENO);
+	ck_assert_int_eq(item_print(&options, &item), 0);
+	fflush(stdout);
+	dup2(saved, STDOUT_FILENO);
+	close(saved);
+	rewind(file);
+	ck_assert_uint_gt(fread(said, 1, 255, file), 0);
+	fclose(file);
+	return said;
+}
+
+/* A string in a record is its writer's, and who looks at it may be root at a terminal. */
+TEST(values_that_strangers_wrote_command_no_terminal)
+{
+	char *said = printed("a\033[2Jb\302\233c\xff", false);
+
+	ck_assert_str_eq(said, "f  a?[2Jb??c?\n");
+	free(said);
+}
+
+TEST(values_that_strangers_wrote_are_json)
+{
+	char *said = printed("caf\303\251", true);
+	cJSON *object = cJSON_Parse(said);
+
+	ck_assert_str_eq(cJSON_GetObjectItem(object, "value")->valuestring, "caf\303\251");
+	cJSON_Delete(object);
+	free(said);
+	said = printed("cut \303", true);
+	object = cJSON_Parse(said);
+	ck_assert_str_eq(cJSON_GetObjectItem(object, "value")->valuestring, "cut ?");
+	cJSON_Delete(object);
+	free(said);
 }
 
 SHMT_MAIN
