@@ -54,6 +54,16 @@ TEST(numbers_come_back_as_they_went)
 	}
 }
 
+TEST(first_and_last_time_that_there_is_have_a_text)
+{
+	int64_t first = INT64_MIN, last = INT64_MAX;
+
+	ck_assert_str_eq(text_of(SHMP_TYPE_TIME, &first, sizeof(first)),
+			 "1677-09-21T00:12:43.145224192Z");
+	ck_assert_str_eq(text_of(SHMP_TYPE_TIME, &last, sizeof(last)),
+			 "2262-04-11T23:47:16.854775807Z");
+}
+
 TEST(what_does_not_fit_the_type_is_refused_and_stores_nothing)
 {
 	static const struct {
