@@ -14,7 +14,7 @@ uint32_t shmp_checksum(const void *data, uint64_t bytes)
 		uint64_t piece = bytes < PIECE ? bytes : PIECE;
 
 		/* its prototype takes what it only reads as if it wrote */
-		sum = crc32_iscsi((unsigned char *)(uintptr_t)at, (int)piece, sum);
+		sum = crc32_iscsi((unsigned char *)at, (int)piece, sum);
 		at += piece;
 		bytes -= piece;
 	}
