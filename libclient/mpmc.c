@@ -22,6 +22,7 @@ struct shmc_mpmc {
 	const uint32_t *release_gate;
 	uint64_t reserved_bytes;
 	enum shmc_mpmc_role role;
+	bool is_summed; /* with checksums: push, commit and pop go the long way */
 	struct shmp_mpmc moves;
 	struct shmc__object object;
 };
@@ -34,10 +35,11 @@ static void mpmc_set_gates(struct shmc_mpmc *queue)
 	const uint32_t *producer = queue->role == SHMC_MPMC_PRODUCER ? alive : none;
 	const uint32_t *consumer = queue->role == SHMC_MPMC_CONSUMER ? alive : none;
 	bool is_holding = queue->moves.holding != NULL;
+	bool is_summed = queue->is_summed;
 
-	queue->push_gate = is_holding ? none : producer;
-	queue->commit_gate = is_holding ? producer : none;
-	queue->pop_gate = is_holding || queue->object.bell.is_armed ? none : consumer;
+	queue->push_gate = is_holding || is_summed ? none : producer;
+	queue->commit_gate = is_holding && !is_summed ? producer : none;
+	queue->pop_gate = is_holding || is_summed || queue->object.bell.is_armed ? none : consumer;
 	queue->release_gate = is_holding ? consumer : none;
 }
 
@@ -55,6 +57,7 @@ enum shmc_result shmc_mpmc_create(struct shmc_client *client, const char *name,
 	option[SHMP_MPMC_MESSAGE_BYTES_MAX] = options->message_bytes_max;
 	option[SHMP_MPMC_ENDPOINTS_MAX] = options->endpoints_max;
 	option[SHMP_MPMC_REDELIVERY] = options->no_redelivery != 0 ? SHMC__OPTION_NO : 0;
+	option[SHMP_MPMC_CHECKSUM] = options->checksum != 0;
 	return shmc__object_create_as(client, name, &shmp_mpmc_kind, option, options->mode,
 				      options->reuse != 0, options->common, error);
 }
@@ -67,6 +70,7 @@ static enum shmc_result mpmc_attach(struct shmc_mpmc *queue, const char *name,
 
 	if (queue->role == SHMC_MPMC_OBSERVER)
 		return SHMC_OK;
+	queue->is_summed = queue->object.mapping->segment.plan.option[SHMP_MPMC_CHECKSUM] != 0;
 	if (shmp_mpmc_attach(&queue->object.mapping->segment, queue->object.endpoint, role,
 			     &queue->moves) == 0)
 		return SHMC_OK;
@@ -154,6 +158,56 @@ static int mpmc_move_push(void *context)
 	return shmp_mpmc_push(&send->queue->moves, send->data, send->size);
 }
 
+/* Whether a gate is closed for the checksums' sake only. */
+static SHMP_COLD bool mpmc_sends_summed(const struct shmc_mpmc *queue, bool is_holding)
+{
+	return queue->is_summed && queue->role == SHMC_MPMC_PRODUCER &&
+	       (queue->moves.holding != NULL) == is_holding &&
+	       !shmc__object_is_forked(&queue->object);
+}
+
+static int mpmc_move_push_summed(void *context)
+{
+	struct mpmc_send *send = context;
+
+	return shmp_mpmc_push_summed(&send->queue->moves, send->data, send->size);
+}
+
+/* The gate is closed. */
+static SHMP_COLD enum shmc_result mpmc_push_summed(struct shmc_mpmc *queue, const void *data,
+						   uint64_t size, int64_t timeout_ns)
+{
+	struct mpmc_send send = { .queue = queue, .data = data, .size = size };
+	int r;
+
+	if (!mpmc_sends_summed(queue, false))
+		return shmc__move_refuse(&queue->object);
+	r = mpmc_send_again(&send, mpmc_move_push_summed(&send), timeout_ns, mpmc_move_push_summed);
+	return r == SHMP_DONE ? mpmc_sent(queue) : shmc__move_answer(&queue->object, r);
+}
+
+/* The gate is closed: all that there is room for, each told of by itself. */
+static SHMP_COLD enum shmc_result mpmc_push_batch_summed(struct shmc_mpmc *queue,
+							 const struct shmc_bytes *messages,
+							 uint64_t count, int64_t timeout_ns,
+							 uint64_t *ret_count)
+{
+	enum shmc_result result;
+	uint64_t sent;
+
+	if (count == 0)
+		return shmc__move_refuse(&queue->object);
+	result = mpmc_push_summed(queue, messages[0].data, messages[0].size, timeout_ns);
+	if (result != SHMC_OK)
+		return result;
+	for (sent = 1; sent < count; sent++)
+		if (mpmc_push_summed(queue, messages[sent].data, messages[sent].size, SHMC_TRY) !=
+		    SHMC_OK)
+			break;
+	*ret_count = sent;
+	return SHMC_OK;
+}
+
 static SHMP_COLD enum shmc_result mpmc_push_again(struct shmc_mpmc *queue, const void *data,
 						  uint64_t size, int64_t timeout_ns, int r)
 {
@@ -169,7 +223,7 @@ SHMC__HOT enum shmc_result shmc_mpmc_push(struct shmc_mpmc *queue, const void *d
 	int r;
 
 	if (!shmc__gate_is_open(queue->push_gate))
-		return shmc__move_refuse(&queue->object);
+		return mpmc_push_summed(queue, data, size, timeout_ns);
 	r = shmp_mpmc_push(&queue->moves, data, size);
 	if (SHMP_LIKELY(r == SHMP_DONE))
 		return mpmc_sent(queue);
@@ -182,7 +236,7 @@ SHMC__HOT enum shmc_result shmc_mpmc_try_push(struct shmc_mpmc *queue, const voi
 	int r;
 
 	if (!shmc__gate_is_open(queue->push_gate))
-		return shmc__move_refuse(&queue->object);
+		return mpmc_push_summed(queue, data, size, SHMC_TRY);
 	r = shmp_mpmc_push(&queue->moves, data, size);
 	return SHMP_LIKELY(r == SHMP_DONE) ? mpmc_sent(queue) :
 					     shmc__move_answer(&queue->object, r);
@@ -196,7 +250,7 @@ enum shmc_result shmc_mpmc_push_batch(struct shmc_mpmc *queue, const struct shmc
 	int r;
 
 	if (!shmc__gate_is_open(queue->push_gate) || count == 0)
-		return shmc__move_refuse(&queue->object);
+		return mpmc_push_batch_summed(queue, messages, count, timeout_ns, ret_count);
 	first.data = messages[0].data;
 	first.size = messages[0].size;
 	r = mpmc_send_again(&first, mpmc_move_push(&first), timeout_ns, mpmc_move_push);
@@ -224,7 +278,7 @@ SHMC__HOT enum shmc_result shmc_mpmc_reserve(struct shmc_mpmc *queue, uint64_t s
 	struct mpmc_send send = { .queue = queue, .size = size };
 	int r;
 
-	if (!shmc__gate_is_open(queue->push_gate))
+	if (!shmc__gate_is_open(queue->push_gate) && !mpmc_sends_summed(queue, false))
 		return shmc__move_refuse(&queue->object);
 	r = mpmc_send_again(&send, mpmc_move_reserve(&send), timeout_ns, mpmc_move_reserve);
 	if (SHMP_UNLIKELY(r != SHMP_DONE))
@@ -235,10 +289,19 @@ SHMC__HOT enum shmc_result shmc_mpmc_reserve(struct shmc_mpmc *queue, uint64_t s
 	return SHMC_OK;
 }
 
+static SHMP_COLD enum shmc_result mpmc_commit_summed(struct shmc_mpmc *queue, uint64_t size)
+{
+	if (!mpmc_sends_summed(queue, true) || size > queue->reserved_bytes)
+		return shmc__move_refuse(&queue->object);
+	shmp_mpmc_commit_summed(&queue->moves, size);
+	mpmc_set_gates(queue);
+	return mpmc_sent(queue);
+}
+
 SHMC__HOT enum shmc_result shmc_mpmc_commit(struct shmc_mpmc *queue, uint64_t size)
 {
 	if (!shmc__gate_is_open(queue->commit_gate) || size > queue->reserved_bytes)
-		return shmc__move_refuse(&queue->object);
+		return mpmc_commit_summed(queue, size);
 	shmp_mpmc_commit(&queue->moves, size);
 	mpmc_set_gates(queue);
 	return mpmc_sent(queue);
@@ -246,7 +309,7 @@ SHMC__HOT enum shmc_result shmc_mpmc_commit(struct shmc_mpmc *queue, uint64_t si
 
 enum shmc_result shmc_mpmc_abort(struct shmc_mpmc *queue)
 {
-	if (!shmc__gate_is_open(queue->commit_gate))
+	if (!shmc__gate_is_open(queue->commit_gate) && !mpmc_sends_summed(queue, true))
 		return shmc__move_refuse(&queue->object);
 	shmp_mpmc_abort(&queue->moves);
 	mpmc_set_gates(queue);
@@ -311,6 +374,26 @@ static int mpmc_move_peek(void *context)
 	return mpmc_gives(r, &message, receive->message);
 }
 
+static int mpmc_move_pop_summed(void *context)
+{
+	struct mpmc_receive *receive = context;
+	struct shmp_mpmc_message message = { .size = 0 };
+	int r = shmp_mpmc_pop_summed(&receive->queue->moves, receive->buffer, receive->buffer_bytes,
+				     &message);
+
+	return mpmc_gives(r, &message, receive->message);
+}
+
+static int mpmc_move_peek_summed(void *context)
+{
+	struct mpmc_receive *receive = context;
+	struct shmp_mpmc_message message = { .size = 0 };
+	int r = shmp_mpmc_peek_summed(&receive->queue->moves, receive->queue->moves.message_max,
+				      &message);
+
+	return mpmc_gives(r, &message, receive->message);
+}
+
 /* With a doorbell, or with nothing there at the first look. DONE, or a result's outcome. */
 static SHMP_COLD int mpmc_receive(struct shmc_mpmc *queue, int64_t timeout_ns, shmc__move_fn move,
 				  struct mpmc_receive *receive)
@@ -320,6 +403,14 @@ static SHMP_COLD int mpmc_receive(struct shmc_mpmc *queue, int64_t timeout_ns, s
 
 	mpmc_set_gates(queue);
 	return r;
+}
+
+/* A message that was damaged has been taken all the same, and left room. */
+static SHMP_COLD enum shmc_result mpmc_gave_none(struct shmc_mpmc *queue, int r)
+{
+	if (r == SHMP_DAMAGED)
+		mpmc_taken(queue);
+	return shmc__move_answer(&queue->object, r);
 }
 
 /* Whether a consumer's call may go the long way; its gate is closed, or nothing was there. */
@@ -340,8 +431,9 @@ static SHMP_COLD enum shmc_result mpmc_pop_again(struct shmc_mpmc *queue, void *
 
 	if (result != SHMC_OK)
 		return result;
-	r = mpmc_receive(queue, timeout_ns, mpmc_move_pop, &receive);
-	return r == SHMP_DONE ? mpmc_taken(queue) : shmc__move_answer(&queue->object, r);
+	r = mpmc_receive(queue, timeout_ns, queue->is_summed ? mpmc_move_pop_summed : mpmc_move_pop,
+			 &receive);
+	return r == SHMP_DONE ? mpmc_taken(queue) : mpmc_gave_none(queue, r);
 }
 
 /* The first look, when nothing stands against it. */
@@ -388,10 +480,12 @@ enum shmc_result shmc_mpmc_pop_batch(struct shmc_mpmc *queue, void *buffer, uint
 
 	if (result != SHMC_OK || max == 0)
 		return result != SHMC_OK ? result : SHMC_INVALID;
-	r = mpmc_receive(queue, timeout_ns, mpmc_move_pop, &receive);
+	r = mpmc_receive(queue, timeout_ns, queue->is_summed ? mpmc_move_pop_summed : mpmc_move_pop,
+			 &receive);
 	if (r != SHMP_DONE)
-		return shmc__move_answer(&queue->object, r);
-	for (count = 1; count < max; count++) {
+		return mpmc_gave_none(queue, r);
+	/* with checksums one at a time, so that each damaged one is told of */
+	for (count = 1; count < max && !queue->is_summed; count++) {
 		struct shmc_message next;
 
 		step = shmc__move_step(messages[count - 1].size, receive.buffer_bytes);
@@ -418,9 +512,11 @@ SHMC__HOT enum shmc_result shmc_mpmc_peek(struct shmc_mpmc *queue, int64_t timeo
 	if (shmc__gate_is_open(queue->pop_gate))
 		r = mpmc_move_peek(&receive);
 	if (SHMP_UNLIKELY(r != SHMP_DONE))
-		r = mpmc_receive(queue, timeout_ns, mpmc_move_peek, &receive);
+		r = mpmc_receive(queue, timeout_ns,
+				 queue->is_summed ? mpmc_move_peek_summed : mpmc_move_peek,
+				 &receive);
 	if (SHMP_UNLIKELY(r != SHMP_DONE))
-		return shmc__move_answer(&queue->object, r);
+		return mpmc_gave_none(queue, r);
 	mpmc_set_gates(queue);
 	/* who waits may get the next one while this one is looked at */
 	return mpmc_taken(queue);
@@ -470,6 +566,7 @@ enum shmc_result shmc_mpmc_options_of(const struct shmc_mpmc *queue,
 		.message_bytes_max = option[SHMP_MPMC_MESSAGE_BYTES_MAX],
 		.endpoints_max = option[SHMP_MPMC_ENDPOINTS_MAX],
 		.no_redelivery = option[SHMP_MPMC_REDELIVERY] == 0,
+		.checksum = option[SHMP_MPMC_CHECKSUM] != 0,
 	};
 	return SHMC_OK;
 }

@@ -147,14 +147,17 @@ void shmp_mpmc_pass_on(struct shmp_mpmc *queue, shmp_ring_fn ring, void *ringer)
 		shmp_mpmc_tell_consumers(queue, ring, ringer);
 }
 
-static uint64_t slot_bytes_of(uint64_t message_max)
+static uint64_t slot_bytes_of(const uint64_t *option)
 {
-	return shmp_round_up(PAYLOAD_AT + message_max, SHMP_LINE);
+	uint64_t checksum = option[SHMP_MPMC_CHECKSUM] != 0 ? sizeof(uint64_t) : 0;
+
+	return shmp_round_up(PAYLOAD_AT + option[SHMP_MPMC_MESSAGE_BYTES_MAX] + checksum,
+			     SHMP_LINE);
 }
 
 uint64_t shmp_mpmc_slot_bytes(const struct shmp_plan *plan)
 {
-	return slot_bytes_of(plan->option[SHMP_MPMC_MESSAGE_BYTES_MAX]);
+	return slot_bytes_of(plan->option);
 }
 
 /* What the moves need, from the plan alone. */
@@ -168,7 +171,7 @@ static void view(const struct shmp_segment *segment, uint32_t endpoint, struct s
 		.control = segment->control,
 		.self = &segment->endpoints[endpoint],
 		.slot_count = count,
-		.slot_bytes = slot_bytes_of(option[SHMP_MPMC_MESSAGE_BYTES_MAX]),
+		.slot_bytes = slot_bytes_of(option),
 		.mask = (count & (count - 1)) == 0 ? count - 1 : 0,
 		.message_max = option[SHMP_MPMC_MESSAGE_BYTES_MAX],
 		.redelivers = option[SHMP_MPMC_REDELIVERY] != 0,
@@ -297,12 +300,12 @@ static int mpmc_plan(const uint64_t *option, struct shmp_plan *ret_plan, const c
 	uint64_t message_max = option[SHMP_MPMC_MESSAGE_BYTES_MAX];
 	uint64_t endpoints = option[SHMP_MPMC_ENDPOINTS_MAX];
 
-	if (slots > DATA_BYTES_MAX / slot_bytes_of(message_max)) {
+	if (slots > DATA_BYTES_MAX / slot_bytes_of(option)) {
 		*ret_why = "slots of message_bytes_max make more than 2^40 bytes";
 		return SHMP_MPMC_SLOTS + 1;
 	}
 	*ret_plan = (struct shmp_plan){
-		.data_bytes = shmp_round_up(slots * slot_bytes_of(message_max), SHMP_PAGE),
+		.data_bytes = shmp_round_up(slots * slot_bytes_of(option), SHMP_PAGE),
 		.control_bytes = shmp_round_up(sizeof(struct shmp_mpmc_control) +
 						       endpoints * sizeof(struct shmp_mpmc_tally),
 					       2 * SHMP_LINE),
@@ -310,7 +313,8 @@ static int mpmc_plan(const uint64_t *option, struct shmp_plan *ret_plan, const c
 		.option = { [SHMP_MPMC_SLOTS] = slots,
 			    [SHMP_MPMC_MESSAGE_BYTES_MAX] = message_max,
 			    [SHMP_MPMC_ENDPOINTS_MAX] = endpoints,
-			    [SHMP_MPMC_REDELIVERY] = option[SHMP_MPMC_REDELIVERY] },
+			    [SHMP_MPMC_REDELIVERY] = option[SHMP_MPMC_REDELIVERY],
+			    [SHMP_MPMC_CHECKSUM] = option[SHMP_MPMC_CHECKSUM] },
 	};
 	ret_plan->ctl_bytes = shmp_segment_ctl_bytes(ret_plan);
 	return 0;
@@ -650,6 +654,11 @@ static const struct shmp_option mpmc_options[] = {
 				   .min = 0,
 				   .max = 1,
 				   .preset = 1 },
+	[SHMP_MPMC_CHECKSUM] = { .name = "checksum",
+				 .help = "1: messages carry a checksum, damaged ones are skipped",
+				 .min = 0,
+				 .max = 1,
+				 .preset = 0 },
 };
 
 const struct shmp_kind shmp_mpmc_kind = {

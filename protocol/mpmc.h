@@ -101,6 +101,7 @@ enum shmp_mpmc_option {
 	SHMP_MPMC_MESSAGE_BYTES_MAX = 1,
 	SHMP_MPMC_ENDPOINTS_MAX = 2,
 	SHMP_MPMC_REDELIVERY = 3, /* 0: what was in hands that died is dropped */
+	SHMP_MPMC_CHECKSUM = 4,	  /* 1: the last word of a slot is its message's CRC32C */
 };
 
 /* Index in the kind's roles; the endpoint's cursor holds the role of its last holder + 1. */
@@ -533,6 +534,14 @@ uint64_t shmp_mpmc_depth(const struct shmp_segment *segment);
 
 /* Bytes of a slot. */
 uint64_t shmp_mpmc_slot_bytes(const struct shmp_plan *plan);
+
+/* With SHMP_MPMC_CHECKSUM, instead of the moves of these names; DAMAGED: it was skipped. */
+void shmp_mpmc_commit_summed(struct shmp_mpmc *queue, uint64_t size);
+int shmp_mpmc_push_summed(struct shmp_mpmc *queue, const void *data, uint64_t size);
+int shmp_mpmc_peek_summed(struct shmp_mpmc *queue, uint64_t size_max,
+			  struct shmp_mpmc_message *ret_message);
+int shmp_mpmc_pop_summed(struct shmp_mpmc *queue, void *buffer, uint64_t buffer_bytes,
+			 struct shmp_mpmc_message *ret_message);
 /* Endpoint that claimed @position and has not finished, -1 when that cannot be told. */
 int64_t shmp_mpmc_owner(const struct shmp_segment *segment, enum shmp_mpmc_side side,
 			uint64_t position);

@@ -51,7 +51,9 @@ struct shmc_mpmc_options {
 	/** Not 0: a message that a consumer died with, or left with, is dropped and counted: at
 	 *  most once instead of at least once. 0: it goes to another, flagged SHMC_REDELIVERED. */
 	uint32_t no_redelivery;
-	uint32_t reserved;
+	/** Not 0: each message carries its CRC32C. One that does not fit it is skipped, and whoever
+	 *  would have got it is told: DAMAGED. A slot takes 8 bytes more. */
+	uint32_t checksum;
 	/** Owner, group, huge pages, prefault, mlock; NULL: the defaults. */
 	const struct shmc_create_options *common;
 };
