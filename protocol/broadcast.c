@@ -327,6 +327,7 @@ int shmp_broadcast_nothing(struct shmp_broadcast_reader *reader, uint32_t attemp
 	uint64_t last = reader->position + ring->capacity;
 	uint64_t horizon = shmp_broadcast_load_horizon(ring);
 
+	shmp_broadcast_ask_ahead(reader);
 	if (horizon <= last)
 		return horizon >= reader->position ? SHMP_EMPTY : -EBADMSG;
 	if (shmp_broadcast_load_tail(ring) >> 8 <= last)

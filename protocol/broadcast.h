@@ -107,6 +107,7 @@
 #define SHMP_BROADCAST_VERSION	    1u
 #define SHMP_BROADCAST_UNIT_SHIFT   4u
 #define SHMP_BROADCAST_HEADER	    24u
+#define SHMP_BROADCAST_AHEAD	    256u /* bytes of a message that is asked for before it is there */
 #define SHMP_BROADCAST_BOUNDARIES   16u
 #define SHMP_BROADCAST_ATTEMPTS	    (1u << 20) /* lost races in a row: more than honest peers cause */
 #define SHMP_BROADCAST_POSITION_MAX (UINT64_C(1) << 54)
@@ -225,10 +226,11 @@ struct shmp_broadcast_reader {
 	uint64_t validate_below; /* what lies there may be overwritten while it is read */
 	uint64_t joined;	 /* the cursor is never below it */
 	uint32_t endpoint;
-	bool is_showing;  /* a message is being peeked at */
-	bool has_moved;	  /* the cursor was moved since somebody asked */
-	bool has_skipped; /* something nobody counted is lost: the next message says so */
-	uint64_t laps;	  /* times it was lapped */
+	bool is_showing;    /* a message is being peeked at */
+	bool has_moved;	    /* the cursor was moved since somebody asked */
+	bool has_skipped;   /* something nobody counted is lost: the next message says so */
+	uint64_t usual_end; /* bytes of the last message, with its header */
+	uint64_t laps;	    /* times it was lapped */
 	struct shmp_broadcast_message shown;
 	struct shmp_waiter_memory telling_writers;
 	struct shmp_waiter_memory ringing[SHMP_ENDPOINTS_MAX];
@@ -495,6 +497,22 @@ static inline bool shmp_broadcast_is_whole(const struct shmp_broadcast *ring, ui
 	return shmp_broadcast_load_tail(ring) >> 8 <= position + ring->capacity;
 }
 
+/*
+ * Asks for the lines of a message that is not there yet together with its tag, as spsc does: the
+ * next one is expected to be as long as the one before. Of a long one the lines would only be taken
+ * from the writer who is filling them.
+ */
+static inline void shmp_broadcast_ask_ahead(const struct shmp_broadcast_reader *reader)
+{
+	const uint8_t *at = (const uint8_t *)shmp_broadcast_header(&reader->ring, reader->position);
+
+	if (reader->usual_end > SHMP_BROADCAST_AHEAD)
+		return;
+	for (uint64_t offset = SHMP_LINE - ((uintptr_t)at & (SHMP_LINE - 1));
+	     offset < reader->usual_end; offset += SHMP_LINE)
+		__builtin_prefetch(at + offset);
+}
+
 /* Nothing is published at the reader's position: EMPTY; DONE to look again, moved on; -EBADMSG. */
 SHMP_COLD int shmp_broadcast_nothing(struct shmp_broadcast_reader *reader, uint32_t attempt);
 /* What is published there is no message: DONE to look again, moved on; -EBADMSG. */
@@ -580,6 +598,7 @@ static inline void shmp_broadcast_accept(struct shmp_broadcast_reader *reader,
 		shmp_broadcast_gap(reader, message);
 	reader->next[message->writer] = message->sequence + 1;
 	shmp_broadcast_move_to(reader, message->position);
+	reader->usual_end = SHMP_BROADCAST_HEADER + message->size;
 	shmp_endpoint_count(&reader->self->items, 1);
 	shmp_endpoint_count(&reader->self->bytes, message->size);
 }
