@@ -232,6 +232,12 @@ def what_many_send_at_once_is_received_and_counted(place):
     assert re.search("^all receivers +80000 messages +640000 bytes", said, re.M), said
 
 
+def every_line_of_many_writers_reaches_every_reader(place):
+    place.start_built_broker()
+    said = place.run(place.example("logger"), "2000")
+    assert len(re.findall("^reader [0-9]+: 6000 lines, 0 lost", said, re.M)) == 2, said
+
+
 # ---- values --------------------------------------------------------------------------------------
 
 
@@ -267,6 +273,7 @@ GROUPS = {
     ],
     "many": [
         what_many_send_at_once_is_received_and_counted,
+        every_line_of_many_writers_reaches_every_reader,
     ],
     "streaming": [
         a_killed_producer_is_followed_by_one_that_sends_the_rest,
