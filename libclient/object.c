@@ -36,7 +36,9 @@ static void object_add_init(cJSON *parameters, const void *init, size_t bytes)
 static enum shmc_result object_check_common(const struct shmc_create_options *common,
 					    struct shmc_error *error)
 {
-	if ((common->flags & ~OBJECT_CREATE_KNOWN) == 0 && common->reserved == 0)
+	if (common->reserved != 0)
+		return shmc__error(error, SHMC_INVALID, "common.reserved: must be 0");
+	if ((common->flags & ~OBJECT_CREATE_KNOWN) == 0)
 		return SHMC_OK;
 	return shmc__error(error, SHMC_INVALID,
 			   "common.flags: this library knows no flag in 0x%" PRIx32,

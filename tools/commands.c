@@ -6,7 +6,7 @@
 const struct command commands[] = {
 	{ "create", "NAME [KIND] [OPTION=VALUE]...", 1, SIZE_MAX, "reuse", "make a segment",
 	  "KIND is spsc unless said otherwise; `shmbrokerctl kinds` lists kinds and their options. "
-	  "Values may end in K, M or G. Of all kinds: mode=OCTAL sets the rights as in chmod (0600); "
+	  "Values may end in K, M or G; types have names: u64, double. Of all kinds: mode=OCTAL sets the rights as in chmod (0600); "
 	  "owner=USER and group=GROUP whose it is; huge_pages=yes puts the data into pages of 2 MiB; "
 	  "prefault=yes and mlock=yes have whoever opens it fill its page tables and lock it into "
 	  "memory. What was rounded up is shown.",

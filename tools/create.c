@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "protocol/type.h"
 #include "tools/commands.h"
 #include "tools/control.h"
 #include "tools/report.h"
@@ -82,6 +83,20 @@ static int add_common_option(cJSON *parameters, const char *word)
 	return -1;
 }
 
+/* "u64" where an option is a type: its number. 0, or as units_parse. */
+static int parse_type(const char *word, const char *value, uint64_t *ret_type)
+{
+	if (strncmp(word, "type=", 5) != 0 && strncmp(word, "element_type=", 13) != 0)
+		return -EINVAL;
+	for (uint32_t type = 0; type < SHMP_TYPE_COUNT; type++) {
+		if (strcmp(shmp_type_name(type), value) != 0)
+			continue;
+		*ret_type = type;
+		return 0;
+	}
+	return -EINVAL;
+}
+
 /* One OPTION=VALUE of the command line. */
 static int add_option(cJSON *parameters, cJSON *kind_options, const char *word)
 {
@@ -95,7 +110,9 @@ static int add_option(cJSON *parameters, cJSON *kind_options, const char *word)
 	r = add_common_option(parameters, word);
 	if (r >= 0)
 		return r;
-	r = units_parse(equals + 1, &value);
+	r = parse_type(word, equals + 1, &value);
+	if (r < 0)
+		r = units_parse(equals + 1, &value);
 	if (r < 0)
 		return report(EXIT_USAGE, "Usage", "%s: %s", word,
 			      r == -ERANGE ? "too large" : "the value is not a number");

@@ -187,6 +187,9 @@ TEST(what_cannot_be_had_is_refused_by_name)
 
 	shmt_assert_result(create(&scene, "a", common, &error), SHMC_INVALID);
 	shmt_assert_says(&error, "flags");
+	common = (struct shmc_create_options){ .reserved = 1 };
+	shmt_assert_result(create(&scene, "a", common, &error), SHMC_INVALID);
+	shmt_assert_says(&error, "reserved");
 	common = (struct shmc_create_options){ .flags = SHMC_CREATE_HUGE_PAGES };
 	/* a ring of 1 MiB cannot be mapped twice in a row in pages of 2 MiB */
 	shmt_assert_result(create(&scene, "a", common, &error), SHMC_INVALID);
