@@ -49,7 +49,7 @@ static void damage_next(struct scene *scene)
 	struct shmc_message message;
 
 	shmt_assert_ok(shmc_mpmc_peek(vandal, SHMC_TRY, &message));
-	*(uint8_t *)(uintptr_t)message.data ^= 4;
+	*(uint8_t *)message.data ^= 4;
 	shmc_mpmc_close(vandal); /* unreleased: it goes to another */
 }
 
