@@ -402,6 +402,9 @@ static enum shmc_result record_lock(struct shmc_record *record, int64_t timeout_
 		shmp_lock_mark_consistent(&record->locker);
 		return SHMC_OK;
 	}
+	/* no writer of a record leaves it so */
+	if (SHMP_UNLIKELY(r == SHMP_UNRECOVERABLE))
+		return SHMC_CORRUPT;
 	return SHMP_LIKELY(r == SHMP_DONE) ? SHMC_OK : shmc__move_answer(&record->object, r);
 }
 

@@ -25,6 +25,13 @@ ROOTS = [
     "shmc_spsc_peek",
     "shmc_spsc_peek_batch",
     "shmc_spsc_release",
+    "shmc_array_get",
+    "shmc_array_set",
+    "shmc_array_read",
+    "shmc_array_write",
+    "shmc_atomic_load",
+    "shmc_record_snapshot",
+    "shmc_record_read",
 ]
 
 # What is done again and again while waiting: called through a pointer by these functions, and

@@ -229,7 +229,7 @@ enum shmc_result shmc_record_get_text(const struct shmc_record *record, const ch
  *
  * @param timeout_ns	SHMC_TRY, SHMC_FOREVER or nanoseconds to wait for other writers
  *
- * Return: OK; BUSY (SHMC_TRY: another writes); TIMEOUT; CORRUPT; INVALID (not a writer, or in a
+ * Return: OK; TIMEOUT (another writes, also with SHMC_TRY); CORRUPT; INVALID (not a writer, or in a
  * transaction already); FORKED.
  * Threads: the handle's. Context: SHMC_TRY never blocks; no allocation; not signal-safe.
  * Crash: nothing of the transaction is seen; the next writer waits for the broker's notice, some
