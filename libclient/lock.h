@@ -28,8 +28,9 @@ SHMP_COLD int shmc__lock_write_later(struct shmc__object *object, struct shmp_lo
  * DONE; OWNER_DIED (done, too); HELD (@timeout_ns 0) or SHMC__WAIT_TIMEOUT; UNRECOVERABLE; -EINVAL:
  * to write while reading; -EBADMSG. Unless it is done, nothing is held that was not before.
  */
-static inline __attribute__((always_inline)) int shmc__lock_read(struct shmc__object *object, struct shmp_locker *locker,
-				  int64_t timeout_ns)
+static inline __attribute__((always_inline)) int shmc__lock_read(struct shmc__object *object,
+								 struct shmp_locker *locker,
+								 int64_t timeout_ns)
 {
 	int r = shmp_lock_try_read(locker);
 
@@ -38,8 +39,9 @@ static inline __attribute__((always_inline)) int shmc__lock_read(struct shmc__ob
 	return shmc__lock_read_later(object, locker, timeout_ns);
 }
 
-static inline __attribute__((always_inline)) int shmc__lock_write(struct shmc__object *object, struct shmp_locker *locker,
-				   int64_t timeout_ns)
+static inline __attribute__((always_inline)) int shmc__lock_write(struct shmc__object *object,
+								  struct shmp_locker *locker,
+								  int64_t timeout_ns)
 {
 	int r;
 
