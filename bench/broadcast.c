@@ -28,8 +28,9 @@ struct setting {
 
 /* Made before the fork. */
 struct shared {
-	char name[2][32]; /* from side 0 to side 1, and back */
 	_Alignas(128) _Atomic uint64_t received;
+	uint64_t reserved[15];
+	char name[4][32]; /* from side 0 to side 1, and back; two of no use */
 };
 
 /* One side's. */

@@ -50,11 +50,11 @@ static int write_log(unsigned long lines)
 /* Tells through the pipe that it listens. */
 static int read_log(unsigned long lines, int ready)
 {
-	struct shmc_broadcast_message message;
+	struct shmc_broadcast_message message = { .size = 0 };
 	struct shmc_client *client;
 	struct shmc_broadcast *log = join(&client, SHMC_BROADCAST_READER);
 	unsigned long got = 0, lost = 0;
-	char line[80];
+	char line[80] = "";
 
 	if (write(ready, "r", 1) != 1)
 		return 1;
