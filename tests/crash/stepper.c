@@ -168,6 +168,17 @@ static enum stepper_result resume(struct stepper *stepper, enum __ptrace_request
 	return is_mark(stepper->pid) ? STEPPER_ENDED : STEPPER_STOPPED;
 }
 
+/* One instruction, whole: what repeats itself, as "rep stos" does, traps after every round. */
+static enum stepper_result step(struct stepper *stepper, uintptr_t at)
+{
+	enum stepper_result result;
+
+	do
+		result = resume(stepper, PTRACE_SINGLESTEP);
+	while (result == STEPPER_STOPPED && get_pc(stepper->pid) == at);
+	return result;
+}
+
 static bool is_new(const struct stepper_path *path, unsigned long point)
 {
 	for (unsigned long before = 0; before < point; before++)
@@ -191,8 +202,7 @@ void stepper_measure(struct stepper *stepper, struct stepper_path *ret_path)
 		path.at[path.count] = get_pc(stepper->pid);
 		path.via[path.count] = is_new(&path, path.count) ? path.count :
 								   path.via[path.count - 1];
-		path.count++;
-		path.end = resume(stepper, PTRACE_SINGLESTEP);
+		path.end = step(stepper, path.at[path.count++]);
 	}
 	/* the mark is no instruction of the operation, and the sleeping call is not done */
 	path.count--;
@@ -235,7 +245,7 @@ enum stepper_result stepper_go_to(struct stepper *stepper, const struct stepper_
 	if (at > 0 && !run_to(stepper, path->at[at]))
 		return STEPPER_ENDED;
 	for (; at < point && result == STEPPER_STOPPED; at++)
-		result = resume(stepper, PTRACE_SINGLESTEP);
+		result = step(stepper, path->at[at]);
 	if (!stepper->may_stray)
 		SHMT_REQUIRE(result == STEPPER_STOPPED && get_pc(stepper->pid) == path->at[point]);
 	return result;
