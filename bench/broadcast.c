@@ -13,7 +13,6 @@
 
 enum {
 	READERS_MAX = 16,
-	SAID_EVERY = 32, /* messages; the reader says how far it is */
 };
 
 /* What a contender is made of; the same for all of a contest. */
@@ -39,7 +38,8 @@ struct own {
 	struct shared *shared;
 	uint64_t *words;
 	uint64_t number;
-	uint64_t ahead; /* messages that one may be ahead of the reader */
+	uint64_t ahead;	     /* messages that one may be ahead of the reader */
+	uint64_t said_every; /* so many messages the reader says how far it is */
 	uint64_t received;
 	uint64_t seen[READERS_MAX]; /* number of the last message */
 	struct shmc_client *client;
@@ -84,7 +84,7 @@ BENCH_INLINE void pop_in_step(void *context, void *data, uint64_t bytes)
 	struct own *own = context;
 
 	pop(own, data, bytes);
-	if (++own->received % SAID_EVERY == 0)
+	if (++own->received % own->said_every == 0)
 		atomic_store_explicit(&own->shared->received, own->received, memory_order_release);
 }
 
@@ -136,6 +136,7 @@ static struct own *own_new(struct bench_contender *self)
 	own->shared = self->shared;
 	own->words = bench_message_new(setting->bytes);
 	own->ahead = setting->ring_bytes / 2 / (setting->bytes + 40);
+	own->said_every = own->ahead / 4 + 1;
 	own->client = bench_daemon_connect(0);
 	self->own = own;
 	return own;
