@@ -7,6 +7,7 @@ usage: models_test.py [--full]		--full: larger bounds, some minutes
 import sys
 import time
 
+from broadcast import Broadcast
 from lock import Lock
 from mpmc_consumers import Consumers
 from mpmc_producers import Producers
@@ -73,8 +74,33 @@ SMALL = [
         Lock("RWW", 1, kills=1, variant="pending"),
         True,
     ),
+    (
+        "two writers of a broadcast, one killed, repair killed, a reader",
+        Broadcast(2, [[1], [1, 1, 1]], 1, 1),
+        False,
+    ),
+    (
+        "two writers of a broadcast, one lapped: without the gate a reader takes garbage",
+        Broadcast(2, [[1], [1, 1, 1]], variant="no gate"),
+        True,
+    ),
+    (
+        "two writers of a broadcast, one killed: the intent alone does not tell who won",
+        Broadcast(4, [[1], [2]], 1, variant="intents"),
+        True,
+    ),
+    (
+        "two writers of a broadcast of two lengths, one killed, one stopped",
+        Broadcast(4, [[1], [2, 1]], 1, 0, 1),
+        False,
+    ),
 ]
 LARGE = [
+    (
+        "three writers of a broadcast of two lengths, two killed",
+        Broadcast(4, [[1], [2], [1]], 2),
+        False,
+    ),
     ("two readers and two writers, one killed, repair killed", Lock("RRWW", 1, 1, 1), False),
     ("a reader and two writers, two turns each, two killed", Lock("RWW", 2, 2), False),
     ("two producers for two laps, two killed", Producers(2, 3, kills=2), False),
