@@ -34,9 +34,9 @@ const struct command commands[] = {
 	{ "ping", "", 0, 0, "", "ask the broker whether it is there", "", run_ping },
 	{ "pub", "NAME", 1, 1, "block create follow timeout", "send stdin, a message for each line",
 	  "The newline is not sent; an empty line is an empty message. A line longer than the "
-	  "queue's limit ends it, named by its number, with nothing of it sent. While the queue is "
-	  "full pub waits; a receiver that died or left is reported then, unless --follow waits "
-	  "for the next one.",
+	  "queue's limit ends it, named by its number, with nothing of it sent. NAME may be an spsc, "
+	  "an mpmc or a broadcast. While it is full pub waits; the receiver of an spsc that died or "
+	  "left is reported then, unless --follow waits for the next one.",
 	  run_pub },
 	{ "rm", "NAME", 1, 1, "", "remove a name; whoever has it open keeps the memory", "",
 	  run_rm },
@@ -47,12 +47,15 @@ const struct command commands[] = {
 	  "nanoseconds, a uuid and bytes are hexadecimal. Before a VALUE that begins with - put --.",
 	  run_set },
 	{ "status", "", 0, 0, "", "the broker itself: where, how long, how much", "", run_status },
-	{ "sub", "NAME", 1, 1, "count create follow raw timeout",
+	{ "sub", "NAME", 1, 1, "count create follow from raw timeout",
 	  "print what is sent, a line for each message",
-	  "A message is taken out of the queue after it is written to stdout: what was being "
-	  "written when sub was killed comes again to the next one. Ends when the queue is empty "
-	  "and its sender left (exit code 0) or died (4), unless --follow waits for the next "
-	  "sender; or, empty, with the broker (3). With --json a message is {\"bytes\":, \"text\":} or, where it is no UTF-8, "
+	  "NAME may be an spsc, an mpmc or a broadcast. A message is taken out of a queue after it is "
+	  "written to stdout: what was being written when sub was killed comes again to the next one. "
+	  "Ends when an spsc is empty and its sender left (exit code 0) or died (4), unless --follow "
+	  "waits for the next sender. The senders of the others come and go: it waits for what comes, "
+	  "until --count, --timeout (5) or a signal ends it. Ends, with nothing to read, with the "
+	  "broker (3). What is written over in a broadcast before sub has come to it is counted on "
+	  "stderr, and sub goes on. With --json a message is {\"bytes\":, \"text\":} or, where it is no UTF-8, "
 	  "{\"bytes\":, \"base64\":}, with \"redelivered\":true if an earlier receiver died with it.",
 	  run_sub },
 	{ "tail", "NAME", 1, 1, "count follow hex max timeout",

@@ -335,6 +335,24 @@ int control_call(struct control *control, const char *method, cJSON *parameters,
 	return code ? code : control_next(control, ret_reply);
 }
 
+int control_call_quietly(struct control *control, const char *method, cJSON *parameters,
+			 struct shmp_varlink_reply *ret_reply)
+{
+	struct shmp_varlink_reply reply;
+	int code = send_call(control, method, parameters, false);
+
+	if (code == 0)
+		code = receive(control, &reply);
+	if (code)
+		return code;
+	if (*reply.error) {
+		shmp_varlink_reply_deinit(&reply);
+		return EXIT_REFUSED;
+	}
+	*ret_reply = reply;
+	return 0;
+}
+
 void control_close(struct control *control)
 {
 	/* nobody waits for an answer, and on a broken connection there is nothing more to say */

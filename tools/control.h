@@ -36,6 +36,9 @@ void control_close(struct control *control);
 /* Calls and waits for the answer; takes @parameters, which may be NULL. */
 int control_call(struct control *control, const char *method, cJSON *parameters,
 		 struct shmp_varlink_reply *ret_reply);
+/* The same, but a fault is an exit code without a word. */
+int control_call_quietly(struct control *control, const char *method, cJSON *parameters,
+			 struct shmp_varlink_reply *ret_reply);
 /* Opens, calls, closes. */
 int control_ask(const struct options *options, enum control_socket which, const char *method,
 		cJSON *parameters, struct shmp_varlink_reply *ret_reply);

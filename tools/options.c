@@ -101,6 +101,17 @@ static int read_follow(struct options *options, const char *text)
 	return 0;
 }
 
+static int read_from(struct options *options, const char *text)
+{
+	if (strcmp(text, "oldest") == 0)
+		options->from = OPTIONS_FROM_OLDEST;
+	else if (strcmp(text, "newest") == 0)
+		options->from = OPTIONS_FROM_NEWEST;
+	else
+		return -EINVAL;
+	return 0;
+}
+
 static int read_timeout(struct options *options, const char *text)
 {
 	return units_parse_seconds(text, &options->timeout_ns);
@@ -120,10 +131,14 @@ const struct option_row option_rows[] = {
 	{ "block", 'b', "BYTES", "cut stdin into messages of this size instead of lines",
 	  read_block },
 	{ "count", 'n', "N", "end after N messages", read_count },
-	{ "create", 'c', "[=BYTES]", "make the queue if it is not there, with room for BYTES",
-	  read_create },
+	{ "create", 'c', "[=BYTES]",
+	  "make the queue, of kind spsc, if nothing is there, with room for BYTES", read_create },
 	{ "follow", 'f', NULL, "do not end: wait for what comes, and for a successor of who goes",
 	  read_follow },
+	{ "from", 0, "WHERE",
+	  "in a broadcast: oldest, with what is there, or newest, with the next message that is sent "
+	  "(the default)",
+	  read_from },
 	{ "hex", 'x', NULL, "bytes as hexadecimal digits, beside what is printable", read_hex },
 	{ "max", 'm', "N", "of what is there at first show N: peek the oldest, tail the newest",
 	  read_max },
@@ -197,7 +212,7 @@ static void make_getopt(struct option *ret_longs, char *ret_shorts)
 static int refuse_value(const struct option_row *row, const char *text, int r)
 {
 	return report(EXIT_USAGE, "Usage", "--%s %s: %s", row->name, text,
-		      r == -ERANGE ? "too large" : "not a number that means anything here");
+		      r == -ERANGE ? "too large" : "that means nothing here");
 }
 
 static int refuse_option(int value, char **argv)

@@ -12,6 +12,12 @@
 
 struct command;
 
+enum options_from {
+	OPTIONS_FROM_PRESET,
+	OPTIONS_FROM_NEWEST,
+	OPTIONS_FROM_OLDEST,
+};
+
 struct options {
 	/* of all commands */
 	const char *address;
@@ -30,6 +36,7 @@ struct options {
 	uint64_t count; /* 0 = no end */
 	uint64_t max;	/* 0 = not given */
 	bool follow;
+	enum options_from from;
 	int64_t timeout_ns; /* -1 = for ever */
 	/* what remains */
 	char **arguments;

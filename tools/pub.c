@@ -18,7 +18,6 @@
 #include "tools/stop.h"
 #include "tools/text.h"
 
-#define BATCH_MAX  256
 #define ROOM_FIRST (128u << 10)
 #define SLICE_NS   INT64_C(200000000) /* how late a signal may be noticed in a push */
 
@@ -124,8 +123,8 @@ static int push(struct queue *queue, const struct shmc_bytes *messages, uint64_t
 
 	while (done < count && code == 0) {
 		uint64_t sent = 0;
-		enum shmc_result result = shmc_spsc_push_batch(queue->spsc, messages + done,
-							       count - done, SLICE_NS, &sent);
+		enum shmc_result result = queue->kind->push(queue, messages + done, count - done,
+							    SLICE_NS, &sent);
 
 		if (result == SHMC_OK) {
 			count_sent(queue, messages + done, sent);
@@ -144,13 +143,13 @@ static int push(struct queue *queue, const struct shmc_bytes *messages, uint64_t
 /* Sends what is whole in the buffer, up to a batch; there is at least one message. */
 static int send_whole(struct queue *queue, struct input *input)
 {
-	struct shmc_bytes batch[BATCH_MAX] = { { .size = 0 } };
+	struct shmc_bytes batch[QUEUE_BATCH_MAX] = { { .size = 0 } };
 	size_t at = input->start;
 	size_t count = 0;
 	size_t size = 0;
 	size_t taken;
 
-	while (count < BATCH_MAX && input_next(input, at, &size, &taken) &&
+	while (count < QUEUE_BATCH_MAX && input_next(input, at, &size, &taken) &&
 	       size <= queue->message_bytes_max) {
 		batch[count++] = (struct shmc_bytes){ .data = input->data + at, .size = size };
 		at += taken;
@@ -204,7 +203,7 @@ int run_pub(const struct options *options)
 	int code;
 
 	stop_catch();
-	code = queue_open(options, SHMC_SPSC_PRODUCER, &queue);
+	code = queue_open(options, true, &queue);
 	if (code)
 		return code;
 	code = check_block(&queue);

@@ -5,24 +5,34 @@
 #ifndef SHMBROKERCTL_QUEUE_H
 #define SHMBROKERCTL_QUEUE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "shmclient/shmclient.h"
 #include "tools/options.h"
+#include "tools/queue_kind.h"
+
+#define QUEUE_BATCH_MAX 256 /* messages moved together */
 
 struct queue {
 	const struct options *options;
 	const char *name;
-	enum shmc_spsc_role role;
+	bool sends;
 	struct shmc_client *client;
-	struct shmc_spsc *spsc;
+	const struct queue_kind *kind; /* NULL = not open */
+	union queue_handle handle;
+	void *room; /* for messages that are copied out */
+	uint64_t room_bytes;
 	uint64_t message_bytes_max;
 	uint64_t messages; /* moved by this run */
 	uint64_t bytes;
 };
 
-/* Connects, makes the queue if --create says so, opens it. On failure nothing is left open. */
-int queue_open(const struct options *options, enum shmc_spsc_role role, struct queue *ret_queue);
+/*
+ * Connects, makes the queue if --create says so, opens it as what it is, to send or to receive.
+ * On failure nothing is left open.
+ */
+int queue_open(const struct options *options, bool sends, struct queue *ret_queue);
 void queue_close(struct queue *queue);
 
 /* The other side is gone: waits for its successor with --follow, otherwise says what happened. */

@@ -2,7 +2,7 @@
  * Command sub: messages, to stdout.
  *
  * A batch is shown, written, flushed and only then released: what stdout did not take is still in
- * the queue.
+ * the queue, where each message goes to one receiver.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -13,8 +13,6 @@
 #include "tools/report.h"
 #include "tools/stop.h"
 #include "tools/text.h"
-
-#define BATCH_MAX 256
 
 static int print_object(const struct shmc_message *message)
 {
@@ -50,7 +48,7 @@ static int print_batch(struct queue *queue, const struct shmc_message *messages,
 		code = report_flush();
 	if (code)
 		return code;
-	shmc_spsc_release(queue->spsc, count);
+	queue->kind->release(queue, count);
 	queue->messages += count;
 	queue->bytes += bytes;
 	return 0;
@@ -77,22 +75,24 @@ static uint64_t wanted(const struct queue *queue)
 {
 	uint64_t left = queue->options->count - queue->messages;
 
-	return queue->options->count > 0 && left < BATCH_MAX ? left : BATCH_MAX;
+	return queue->options->count > 0 && left < QUEUE_BATCH_MAX ? left : QUEUE_BATCH_MAX;
 }
 
 /* *ret_is_over: the sender left in good order and everything is read. */
 static int receive(struct queue *queue, int fd, bool *ret_is_over)
 {
-	struct shmc_message messages[BATCH_MAX];
+	struct shmc_message messages[QUEUE_BATCH_MAX];
 	uint64_t count;
-	enum shmc_result result = shmc_spsc_peek_batch(queue->spsc, messages, wanted(queue),
-						       SHMC_TRY, &count);
+	enum shmc_result result = queue->kind->receive(queue, messages, wanted(queue), &count);
 
 	switch (result) {
 	case SHMC_OK:
 		return print_batch(queue, messages, count);
 	case SHMC_EMPTY:
 		return wait_for_more(queue, fd);
+	case SHMC_DAMAGED: /* skipped already, and the next one may be whole */
+		return report(0, "DAMAGED", "a message of '%s' is left out: %s", queue->name,
+			      shmc_result_text(result));
 	case SHMC_PEER_DEAD:
 	case SHMC_CLOSED:
 		*ret_is_over = !queue->options->follow;
@@ -123,13 +123,13 @@ int run_sub(const struct options *options)
 	int fd;
 
 	stop_catch();
-	code = queue_open(options, SHMC_SPSC_CONSUMER, &queue);
+	code = queue_open(options, false, &queue);
 	if (code)
 		return code;
-	if (shmc_spsc_fd(queue.spsc, &fd, &error) == SHMC_OK)
+	if (queue.kind->fd(&queue, &fd, &error) == SHMC_OK)
 		code = sub(&queue, fd);
 	else
-		code = report(EXIT_REFUSED, shmc_result_name(error.result), "%s", error.text);
+		code = queue_report_error(&error);
 	queue_close(&queue);
 	return code;
 }
