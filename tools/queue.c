@@ -168,7 +168,7 @@ static enum shmc_result open_handle(struct queue *queue, const char *name, struc
 static int open_any(struct queue *queue)
 {
 	char name[KIND_BYTES];
-	struct shmc_error error;
+	struct shmc_error error = { .result = SHMC_MISMATCH };
 	enum shmc_result result;
 	int code;
 
