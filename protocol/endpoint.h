@@ -39,10 +39,10 @@ enum shmp_endpoint_state {
 struct shmp_endpoint {
 	/* the owner's line */
 	_Alignas(128) _Atomic uint64_t cursor; /* position in the structure, bytes or items */
+	_Atomic uint64_t items;		       /* messages moved, all incarnations */
+	_Atomic uint64_t bytes;		       /* payload bytes moved, all incarnations */
 	_Atomic uint64_t
 		intent[SHMP_INTENTS]; /* what is about to be taken; meaning is the kind's */
-	_Atomic uint64_t items;	      /* messages moved, all incarnations */
-	_Atomic uint64_t bytes;	      /* payload bytes moved, all incarnations */
 	_Atomic uint64_t refused;     /* FULL or EMPTY answers */
 	_Atomic uint32_t waits;	      /* times it went to sleep */
 	_Atomic uint32_t park_key;    /* waiter: sequence it sleeps on */
@@ -59,9 +59,9 @@ struct shmp_endpoint {
 };
 SHMP_FREEZE(shmp_endpoint, 128);
 SHMP_FIELD(shmp_endpoint, cursor, 0);
-SHMP_FIELD(shmp_endpoint, intent, 8);
-SHMP_FIELD(shmp_endpoint, items, 24);
-SHMP_FIELD(shmp_endpoint, bytes, 32);
+SHMP_FIELD(shmp_endpoint, items, 8);
+SHMP_FIELD(shmp_endpoint, bytes, 16);
+SHMP_FIELD(shmp_endpoint, intent, 24);
 SHMP_FIELD(shmp_endpoint, refused, 40);
 SHMP_FIELD(shmp_endpoint, waits, 48);
 SHMP_FIELD(shmp_endpoint, park_key, 52);

@@ -29,18 +29,18 @@ static int gone(enum shmp_endpoint_state state, int otherwise)
 	return state == SHMP_ENDPOINT_LEFT ? SHMP_PEER_LEFT : otherwise;
 }
 
-int shmp_spsc_room_again(struct shmp_spsc_producer *producer, uint64_t end)
+int shmp_spsc_room_again(struct shmp_spsc_producer *producer, uint64_t head, uint64_t end)
 {
 	const struct shmp_endpoint *peer = &producer->endpoints[SHMP_SPSC_CONSUMER];
 	/* the zero behind the last message takes its place, too */
-	uint64_t most = producer->mask + 1 - SHMP_SPSC_HEADER;
+	uint64_t most = producer->mask;
 	uint64_t seen = producer->limit - most;
 	/* first, so that what a dead consumer gave back last is counted */
 	enum shmp_endpoint_state state = shmp_endpoint_look(peer);
 	uint64_t tail = load_cursor(peer);
 
 	/* neither ahead of the producer nor further behind than the last look */
-	if (!is_position(tail, seen, producer->head - seen))
+	if (!is_position(head, seen, most) || !is_position(tail, seen, head - seen))
 		return -EBADMSG;
 	producer->limit = tail + most;
 	if (shmp_spsc_has_room(producer, end))
@@ -68,14 +68,15 @@ int shmp_spsc_empty(const struct shmp_spsc_consumer *consumer, uint64_t position
 
 int shmp_spsc_batch_add(struct shmp_spsc_producer *producer, const void *payload, uint64_t size)
 {
-	bool is_first = producer->batch_head != producer->head;
-	uint64_t at = is_first ? producer->head : producer->batch_end;
+	uint64_t head = shmp_spsc_head(producer);
+	bool is_first = producer->batch_head != head;
+	uint64_t at = is_first ? head : producer->batch_end;
 	uint64_t end = at + shmp_spsc_need(size);
 	int r;
 
 	if (size > producer->message_max)
 		return SHMP_TOO_BIG;
-	r = shmp_spsc_room(producer, end);
+	r = shmp_spsc_room(producer, head, end);
 	if (r != SHMP_DONE)
 		return r;
 	shmp_copy(producer->data + (at & producer->mask) + SHMP_SPSC_HEADER, payload, size);
@@ -97,10 +98,18 @@ int shmp_spsc_batch_add(struct shmp_spsc_producer *producer, const void *payload
 
 void shmp_spsc_batch_publish(struct shmp_spsc_producer *producer)
 {
-	if (producer->batch_head != producer->head)
+	struct shmp_endpoint *self = &producer->endpoints[SHMP_SPSC_PRODUCER];
+	uint64_t head = shmp_spsc_head(producer);
+
+	if (producer->batch_head != head)
 		return;
-	shmp_spsc_publish(producer, producer->batch_first, producer->batch_end,
-			  producer->batch_items, producer->batch_bytes);
+	/* [N] release; pairs with count_messages */
+	atomic_store_explicit(&self->intent[1], shmp_spsc_items(producer, 0) + 1,
+			      memory_order_release);
+	shmp_spsc_send(producer, head, producer->batch_first, producer->batch_end,
+		       producer->batch_items, producer->batch_bytes);
+	/* [N] release; pairs with count_messages */
+	atomic_store_explicit(&self->intent[1], 0, memory_order_release);
 }
 
 int shmp_spsc_peek(struct shmp_spsc_consumer *consumer, struct shmp_spsc_message *messages,
@@ -208,16 +217,17 @@ static int spsc_validate(const struct shmp_segment *segment, const char **ret_wh
  * may have died after the release of a header and before its cursor. Bounded by the ring: every
  * step is at least 8 bytes, and room for the zero behind the last must remain.
  */
-static int walk_to_end(struct shmp_spsc_producer *producer, uint64_t tail, uint64_t *ret_bytes)
+static int walk_to_end(const struct shmp_spsc_producer *producer, uint64_t tail, uint64_t *head,
+		       uint64_t *ret_bytes)
 {
 	/* what may be published yet; not the position of its end, which a hostile one can wrap */
-	uint64_t left = tail + producer->mask + 1 - SHMP_SPSC_HEADER - producer->head;
+	uint64_t left = tail + producer->mask - *head;
 	uint64_t header, size, need, bytes = 0;
 
 	for (;;) {
 		/* [H] acquire; pairs with shmp_spsc_publish */
 		header = atomic_load_explicit(
-			shmp_spsc_header(producer->data, producer->mask, producer->head),
+			shmp_spsc_header(producer->data, producer->mask, *head),
 			memory_order_acquire);
 		if (header == 0) {
 			*ret_bytes = bytes;
@@ -228,27 +238,42 @@ static int walk_to_end(struct shmp_spsc_producer *producer, uint64_t tail, uint6
 		if (size > producer->message_max || need > left)
 			return -EBADMSG;
 		left -= need;
-		producer->head += need;
+		*head += need;
 		bytes += size;
 	}
 }
 
 /*
- * How many messages lie before the walk's end. The intents know it when the last publication
- * took place, however little of what follows it was stored; otherwise the one before it was
- * finished, and so was its count.
+ * How many messages lie before the walk's end: as many as were announced, if that is where the walk
+ * ended. Otherwise the announcement was not kept, and the count may or may not have been raised.
  */
 static uint64_t count_messages(const struct shmp_endpoint *self, uint64_t head)
 {
 	/* [N] acquire; pairs with shmp_spsc_announce */
-	uint64_t end = atomic_load_explicit(&self->intent[0], memory_order_acquire);
+	uint64_t announced = atomic_load_explicit(&self->intent[0], memory_order_acquire);
+	/* [N] acquire; pairs with shmp_spsc_batch_publish */
+	uint64_t before_batch = atomic_load_explicit(&self->intent[1], memory_order_acquire);
 	/* [N] acquire; pairs with shmp_spsc_announce */
-	uint64_t items = atomic_load_explicit(&self->intent[1], memory_order_acquire);
+	uint64_t items = atomic_load_explicit(&self->items, memory_order_acquire);
 
-	if (end == head)
+	if (announced - announced % 8 == head)
 		return items;
-	/* relaxed: written by the owner of the place only, and that is this one now */
-	return atomic_load_explicit(&self->items, memory_order_relaxed);
+	if (before_batch != 0)
+		return before_batch - 1;
+	return items != 0 && items % 8 == announced % 8 ? items - 1 : items;
+}
+
+/* What the dead one announced last is over; who dies in here leaves what gives the same again. */
+static void settle_count(struct shmp_endpoint *self, uint64_t head)
+{
+	uint64_t items = count_messages(self, head);
+
+	/* [N] release; pairs with count_messages */
+	atomic_store_explicit(&self->items, items, memory_order_release);
+	/* [N] release; pairs with count_messages */
+	atomic_store_explicit(&self->intent[0], head | items % 8, memory_order_release);
+	/* [N] release; pairs with count_messages */
+	atomic_store_explicit(&self->intent[1], 0, memory_order_release);
 }
 
 int shmp_spsc_attach_producer(const struct shmp_segment *segment,
@@ -258,7 +283,7 @@ int shmp_spsc_attach_producer(const struct shmp_segment *segment,
 	uint64_t capacity = segment->plan.option[SHMP_SPSC_CAPACITY_BYTES];
 	struct shmp_spsc_producer producer = {
 		.data = segment->data,
-		.mask = capacity - 1,
+		.mask = capacity - SHMP_SPSC_HEADER,
 		.quick_max = segment->plan.option[SHMP_SPSC_MESSAGE_BYTES_MAX],
 		.message_max = segment->plan.option[SHMP_SPSC_MESSAGE_BYTES_MAX],
 		.endpoints = segment->endpoints,
@@ -266,7 +291,7 @@ int shmp_spsc_attach_producer(const struct shmp_segment *segment,
 		.batch_head = UINT64_MAX, /* no position */
 	};
 	struct positions positions;
-	uint64_t bytes;
+	uint64_t head, bytes;
 	const char *why;
 	int r = load_positions(segment, &positions, &why);
 
@@ -276,17 +301,14 @@ int shmp_spsc_attach_producer(const struct shmp_segment *segment,
 		producer.quick_max = SHMP_COPY_INLINE;
 	producer.limit = positions.tail + capacity - SHMP_SPSC_HEADER;
 	/* The consumer may already have read what the dead one published and had no time to say. */
-	producer.head = positions.head - positions.tail < capacity ? positions.head :
-								     positions.tail;
-	r = walk_to_end(&producer, positions.tail, &bytes);
+	head = positions.head - positions.tail < capacity ? positions.head : positions.tail;
+	r = walk_to_end(&producer, positions.tail, &head, &bytes);
 	if (r < 0)
 		return r;
-	/* relaxed: a statistic; until it is stored the intents still know it */
-	atomic_store_explicit(&self->items, count_messages(self, producer.head),
-			      memory_order_relaxed);
+	settle_count(self, head);
 	shmp_endpoint_count(&self->bytes, bytes);
 	/* [Q] release; pairs with load_cursor */
-	atomic_store_explicit(&self->cursor, producer.head, memory_order_release);
+	atomic_store_explicit(&self->cursor, head, memory_order_release);
 	*ret_producer = producer;
 	return 0;
 }
@@ -432,7 +454,7 @@ static int look_at(const struct shmp_segment *segment, const struct shmp_look *l
 	uint64_t capacity = segment->plan.option[SHMP_SPSC_CAPACITY_BYTES];
 	const struct shmp_endpoint *consumer = &segment->endpoints[SHMP_SPSC_CONSUMER];
 	const uint8_t *at = segment->data + (look->from & (capacity - 1));
-	/* [H] acquire; pairs with shmp_spsc_publish_at */
+	/* [H] acquire; pairs with shmp_spsc_publish */
 	uint64_t header = atomic_load_explicit((const _Atomic uint64_t *)(const void *)at,
 					       memory_order_acquire);
 	uint64_t size = header ^ SHMP_SPSC_PUBLISHED;

@@ -19,9 +19,12 @@
  *   with an exactly full ring, zeroing would wipe the oldest unread header.
  * - Producer dead before the release: published nothing. Dead between release and its cursor:
  *   its successor walks from the cursor while headers are set, and goes on behind them. How many
- *   messages that makes in all, it reads in the intents, stored before the release: "there are
- *   intent[1] messages before intent[0]", true if and only if intent[0] is where the walk ends.
- * - A batch is written behind a first header that is still 0, which is released last.
+ *   messages that makes in all was said before the release: first intent[0], the position behind
+ *   this one with the last bits of the count that will be, which say whether it came to the second
+ *   store, then the count. If the walk ends at intent[0] the count is right, else one too high or
+ *   right, as those bits tell.
+ * - A batch is written behind a first header that is still 0, which is released last. While it is,
+ *   intent[1] holds the count before it, plus 1.
  * - Consumer: stores seen_to (intent 0) before it reads, its cursor after. Dead in between: the
  *   successor starts at the cursor; what lies below seen_to is flagged REDELIVERED. seen_to never
  *   goes back, or a successor that dies over the first of several would hide the others.
@@ -38,7 +41,7 @@
  * [Q] producer's cursor: push -> status and successors; says what was published
  * [I] seen_to: pop, peek -> successor consumer; for a dead process program order is enough, so
  *     only the compiler must be stopped
- * [N] producer's intents: publish -> successor producer; the same holds
+ * [N] producer's intents and count: announce -> successor producer; the same holds
  *
  * Calls that may run together: one producer's with one consumer's; repair with either (it only
  * touches the dead one's waiter bits); attach of a role only while its place is held by nobody.
@@ -88,9 +91,8 @@ extern const struct shmp_kind shmp_spsc_kind;
 /* Private to the process that holds the role. */
 struct shmp_spsc_producer {
 	uint8_t *data;
-	uint64_t mask;
+	uint64_t mask;	    /* capacity - 8: a place that is a multiple of 8, of any position */
 	uint64_t limit;	    /* no message may end behind this */
-	uint64_t head;	    /* position of the next message */
 	uint64_t quick_max; /* payload bytes of what is pushed quickly */
 	struct shmp_endpoint *endpoints;
 	struct shmp_spsc_control *control;
@@ -138,6 +140,19 @@ int shmp_spsc_attach_producer(const struct shmp_segment *segment,
 int shmp_spsc_attach_consumer(const struct shmp_segment *segment,
 			      struct shmp_spsc_consumer *ret_consumer);
 
+/*
+ * Position of the next message. There is no copy of it: stores that follow each other in one line
+ * are nearly free, and each change to another line is not. Who scribbles over it sends the producer
+ * to another place of the same ring and no further, since positions are masked, and there is room
+ * only between the consumer and a ring's length from there.
+ */
+static inline uint64_t shmp_spsc_head(const struct shmp_spsc_producer *producer)
+{
+	/* relaxed: written by this thread only */
+	return atomic_load_explicit(&producer->endpoints[SHMP_SPSC_PRODUCER].cursor,
+				    memory_order_relaxed);
+}
+
 /* Bytes of ring a payload of @size takes. */
 static inline uint64_t shmp_spsc_need(uint64_t size)
 {
@@ -149,66 +164,83 @@ static inline _Atomic uint64_t *shmp_spsc_header(uint8_t *data, uint64_t mask, u
 	return (_Atomic uint64_t *)(void *)(data + (position & mask));
 }
 
-/* Out of room by the cached limit: look at the consumer again. DONE, FULL, PEER_*, -EBADMSG. */
-SHMP_COLD int shmp_spsc_room_again(struct shmp_spsc_producer *producer, uint64_t end);
+/*
+ * Out of room by the cached limit, for what begins at @head or further on and ends at @end: look at
+ * the consumer again. DONE, FULL, PEER_*, -EBADMSG.
+ */
+SHMP_COLD int shmp_spsc_room_again(struct shmp_spsc_producer *producer, uint64_t head,
+				   uint64_t end);
 
 /* Whether a message that ends at @end may be written, with the zero behind it, for all we know. */
 static inline bool shmp_spsc_has_room(const struct shmp_spsc_producer *producer, uint64_t end)
 {
-	return end <= producer->limit;
+	return producer->limit - end <= producer->mask;
 }
 
 /* DONE when there is room. */
-static inline int shmp_spsc_room(struct shmp_spsc_producer *producer, uint64_t end)
+static inline int shmp_spsc_room(struct shmp_spsc_producer *producer, uint64_t head, uint64_t end)
 {
 	if (SHMP_LIKELY(shmp_spsc_has_room(producer, end)))
 		return SHMP_DONE;
-	return shmp_spsc_room_again(producer, end);
+	return shmp_spsc_room_again(producer, head, end);
 }
 
-/* Says, before it is published, that @items messages in all lie below @end. */
+/* Says, before it is published, that @items messages in all will lie below @end. */
 static inline void shmp_spsc_announce(struct shmp_endpoint *self, uint64_t end, uint64_t items)
 {
 	/* [N] release; pairs with count_messages. Behind all that the last publication stored */
-	atomic_store_explicit(&self->intent[0], end, memory_order_release);
+	atomic_store_explicit(&self->intent[0], end | items % 8, memory_order_release);
 	/* [N] release; pairs with count_messages */
-	atomic_store_explicit(&self->intent[1], items, memory_order_release);
+	atomic_store_explicit(&self->items, items, memory_order_release);
+}
+
+/* How many messages were sent, @more of them now. */
+static inline uint64_t shmp_spsc_items(const struct shmp_spsc_producer *producer, uint64_t more)
+{
+	/* relaxed: a statistic, written by this thread only */
+	return more + atomic_load_explicit(&producer->endpoints[SHMP_SPSC_PRODUCER].items,
+					   memory_order_relaxed);
 }
 
 /*
- * Publishes @items messages of @bytes in all that lie at @at, the address of head, and end at
- * position @end, address @next; the first is of @size, and all but its header is in place. Who
- * writes the payload has worked out the addresses before: what is written through a byte pointer
- * could be anything, and the compiler would read everything again.
+ * The first half of a publication: @items messages in all will lie below @end, address @next.
+ * It comes before the payload where that is to be copied, since a store that follows another into
+ * the same line is nearly free, and one that goes back and forth between lines is not.
  */
-static inline void shmp_spsc_publish_at(struct shmp_spsc_producer *producer, uint8_t *at,
-					uint8_t *next, uint64_t size, uint64_t end, uint64_t items,
-					uint64_t bytes)
+static inline void shmp_spsc_prepare(struct shmp_spsc_producer *producer, uint8_t *next,
+				     uint64_t end, uint64_t items)
+{
+	shmp_spsc_announce(&producer->endpoints[SHMP_SPSC_PRODUCER], end, items);
+	/* relaxed: published by the release in shmp_spsc_publish; nobody looks at it before */
+	atomic_store_explicit((_Atomic uint64_t *)(void *)next, 0, memory_order_relaxed);
+}
+
+/*
+ * The second half: publishes what lies at @at, the address of head, up to @end as prepared, @bytes
+ * of payload in all; the first message is of @size, and all but its header is in place. Who writes
+ * the payload has worked out the addresses before: what is written through a byte pointer could be
+ * anything, and the compiler would read everything again.
+ */
+static inline void shmp_spsc_publish(struct shmp_spsc_producer *producer, uint8_t *at,
+				     uint64_t size, uint64_t end, uint64_t bytes)
 {
 	struct shmp_endpoint *self = &producer->endpoints[SHMP_SPSC_PRODUCER];
 
-	/* relaxed: a statistic, written by this thread only */
-	items += atomic_load_explicit(&self->items, memory_order_relaxed);
-	shmp_spsc_announce(self, end, items);
-	/* relaxed: published by the header's release below, before which nobody looks at it */
-	atomic_store_explicit((_Atomic uint64_t *)(void *)next, 0, memory_order_relaxed);
 	/* [H] release; pairs with shmp_spsc_next_quick */
 	atomic_store_explicit((_Atomic uint64_t *)(void *)at, SHMP_SPSC_PUBLISHED | size,
 			      memory_order_release);
-	producer->head = end;
 	/* [Q] release; pairs with load_cursor */
 	atomic_store_explicit(&self->cursor, end, memory_order_release);
-	/* relaxed: as above */
-	atomic_store_explicit(&self->items, items, memory_order_relaxed);
 	shmp_endpoint_count(&self->bytes, bytes);
 }
 
-/* The same, for whoever has written the payload before. */
-static inline void shmp_spsc_publish(struct shmp_spsc_producer *producer, uint64_t size,
-				     uint64_t end, uint64_t items, uint64_t bytes)
+/* Both, for whoever has written the payload at @head before. */
+static inline void shmp_spsc_send(struct shmp_spsc_producer *producer, uint64_t head, uint64_t size,
+				  uint64_t end, uint64_t more, uint64_t bytes)
 {
-	shmp_spsc_publish_at(producer, producer->data + (producer->head & producer->mask),
-			     producer->data + (end & producer->mask), size, end, items, bytes);
+	shmp_spsc_prepare(producer, producer->data + (end & producer->mask), end,
+			  shmp_spsc_items(producer, more));
+	shmp_spsc_publish(producer, producer->data + (head & producer->mask), size, end, bytes);
 }
 
 /*
@@ -218,21 +250,23 @@ static inline void shmp_spsc_publish(struct shmp_spsc_producer *producer, uint64
 static inline int shmp_spsc_reserve(struct shmp_spsc_producer *producer, uint64_t size,
 				    uint8_t **ret_payload)
 {
-	uint64_t end = producer->head + shmp_spsc_need(size);
+	uint64_t head = shmp_spsc_head(producer);
 	int r;
 
 	if (SHMP_UNLIKELY(size > producer->message_max))
 		return SHMP_TOO_BIG;
-	r = shmp_spsc_room(producer, end);
+	r = shmp_spsc_room(producer, head, head + shmp_spsc_need(size));
 	if (SHMP_UNLIKELY(r != SHMP_DONE))
 		return r;
-	*ret_payload = producer->data + (producer->head & producer->mask) + SHMP_SPSC_HEADER;
+	*ret_payload = producer->data + (head & producer->mask) + SHMP_SPSC_HEADER;
 	return SHMP_DONE;
 }
 
 static inline void shmp_spsc_commit(struct shmp_spsc_producer *producer, uint64_t size)
 {
-	shmp_spsc_publish(producer, size, producer->head + shmp_spsc_need(size), 1, size);
+	uint64_t head = shmp_spsc_head(producer);
+
+	shmp_spsc_send(producer, head, size, head + shmp_spsc_need(size), 1, size);
 }
 
 /*
@@ -243,17 +277,19 @@ static inline void shmp_spsc_commit(struct shmp_spsc_producer *producer, uint64_
 static inline int shmp_spsc_push_quick(struct shmp_spsc_producer *producer, const void *payload,
 				       uint64_t size)
 {
+	uint64_t head = shmp_spsc_head(producer);
 	uint64_t need = shmp_spsc_need(size);
-	uint64_t end = producer->head + need;
-	uint8_t *at = producer->data + (producer->head & producer->mask);
+	uint64_t end = head + need;
+	uint8_t *at = producer->data + (head & producer->mask);
 
 	if (SHMP_UNLIKELY(size > producer->quick_max))
 		return SHMP_FULL;
 	if (SHMP_UNLIKELY(!shmp_spsc_has_room(producer, end)))
 		return SHMP_FULL;
-	shmp_copy_short(at + SHMP_SPSC_HEADER, payload, size);
 	/* the next header is behind this message, also where that is in the second mapping */
-	shmp_spsc_publish_at(producer, at, at + need, size, end, 1, size);
+	shmp_spsc_prepare(producer, at + need, end, shmp_spsc_items(producer, 1));
+	shmp_copy_short(at + SHMP_SPSC_HEADER, payload, size);
+	shmp_spsc_publish(producer, at, size, end, size);
 	return SHMP_DONE;
 }
 
@@ -320,7 +356,7 @@ static inline bool shmp_spsc_was_emptied(const struct shmp_spsc_producer *produc
 	uint64_t tail = atomic_load_explicit(&producer->endpoints[SHMP_SPSC_CONSUMER].cursor,
 					     memory_order_relaxed);
 
-	return tail + producer->mask + 1 - SHMP_SPSC_HEADER != producer->limit;
+	return tail + producer->mask != producer->limit;
 }
 
 /* A look at the next header and nothing else, for whoever looks often: is there something? */
@@ -352,7 +388,7 @@ static inline int shmp_spsc_next_quick(struct shmp_spsc_consumer *consumer, uint
 				       struct shmp_spsc_message *ret_message, uint64_t *ret_end)
 {
 	const uint8_t *at = consumer->data + (position & consumer->mask);
-	/* [H] acquire; pairs with shmp_spsc_publish_at */
+	/* [H] acquire; pairs with shmp_spsc_publish */
 	uint64_t header = atomic_load_explicit((const _Atomic uint64_t *)(const void *)at,
 					       memory_order_acquire);
 
@@ -436,7 +472,7 @@ static inline int shmp_spsc_pop_quick(struct shmp_spsc_consumer *consumer, void 
 	const uint8_t *at = consumer->data + (tail & consumer->mask);
 	uint64_t size, end;
 
-	/* [H] acquire; pairs with shmp_spsc_publish_at */
+	/* [H] acquire; pairs with shmp_spsc_publish */
 	if (atomic_load_explicit((const _Atomic uint64_t *)(const void *)at,
 				 memory_order_acquire) != consumer->quick)
 		return SHMP_EMPTY;

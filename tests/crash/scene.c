@@ -339,7 +339,7 @@ int scene_await_riser(struct scene *scene)
 
 uint64_t scene_published(const struct scene *scene)
 {
-	return items_of_producer(scene) - scene->saved->items - scene->uncounted;
+	return items_of_producer(scene) - scene->saved->items;
 }
 
 static void fill_up(struct scene *scene)

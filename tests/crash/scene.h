@@ -31,7 +31,6 @@ struct scene {
 	struct shmt_ring ring;
 	uint64_t first, next;
 	uint64_t tail;		      /* position of message first */
-	uint64_t uncounted;	      /* of those before, how many the place does not know of */
 	uint64_t own;		      /* messages that the operation sends: all of them or none */
 	uint64_t size[SCENE_NUMBERS]; /* of each message */
 	uint8_t payload[SCENE_OWN][SCENE_LONGEST]; /* of messages next, next + 1 ... */
