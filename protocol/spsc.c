@@ -438,7 +438,7 @@ static void spsc_figures(const struct shmp_segment *segment, shmp_figure_fn figu
 	uint64_t tail = load_cursor(consumer);
 	uint64_t depth_bytes = ahead(load_cursor(producer), tail);
 
-	/* A count may miss the message that its holder died with; the positions do not. */
+	/* Counts may be one message off that its holder died with; the positions are not. */
 	figure(context, "depth_messages", depth_bytes != 0 ? ahead(pushed, popped) : 0);
 	figure(context, "depth_bytes", depth_bytes);
 	figure(context, "capacity_bytes", segment->plan.option[SHMP_SPSC_CAPACITY_BYTES]);

@@ -7,8 +7,8 @@
  *	| header 8 | payload, 0..limit | pad | header of the next: 0 |
  *	  PUBLISHED (bit 63) | payload bytes
  *
- * In-line publication: a header of 0 means "not yet". The producer writes the payload, zeroes the
- * header behind it, then releases the header; the consumer polls that header. One line carries a
+ * In-line publication: a header of 0 means "not yet". The producer zeroes the next header, writes
+ * the payload before it, then releases the header; the consumer polls that header. One line carries a
  * small message in one transfer. Positions count bytes for ever; cursor of endpoint 0 is where the
  * producer writes next, of endpoint 1 where the consumer reads next. Both are private copies
  * first and are published for the other side's free-space check, for successors and for status.
