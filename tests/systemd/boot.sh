@@ -15,7 +15,7 @@ slow=${SHMT_SLOW:-1}
 here=$(cd "$(dirname "$0")" && pwd)
 build=$(cd "$1" && pwd)
 mirror=${SHMT_DEBIAN_MIRROR:-http://deb.debian.org/debian}
-packages=libcjson1,libuv1,socat,systemd
+packages=libcjson1,libisal2,libuv1,socat,systemd
 cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/shmbroker
 
 # To meson a TAP program skips with this line; status 77 would be an error to it.

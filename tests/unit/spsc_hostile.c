@@ -2,6 +2,8 @@
  * Every word of a ring replaced, in every honest state, by every number at which something might
  * break: all moves end, stay inside and say CORRUPT or something plausible.
  */
+#include <string.h>
+
 #include "tests/support/hostile.h"
 #include "tests/support/random.h"
 #include "tests/support/runner.h"
@@ -46,6 +48,32 @@ TEST(any_two_positions_replaced_harm_nobody, .rounds = HOSTILE_STATES, .timeout_
 				hostile_all_moves(hostile);
 			}
 		}
+	}
+}
+
+/* The producer keeps no copy of its position, and takes it anew for every call. */
+TEST(a_position_replaced_in_a_reservation_or_batch_harms_nobody, .rounds = HOSTILE_STATES)
+{
+	struct hostile *hostile = hostile_ring();
+	struct shmp_spsc_producer *producer = &hostile->producer;
+	_Atomic uint64_t *position = &hostile->segment.endpoints[SHMP_SPSC_PRODUCER].cursor;
+	uint8_t *room;
+
+	for (uint32_t number = 0; number < hostile_number_count; number++) {
+		hostile_reset(hostile, (unsigned int)_i);
+		if (shmp_spsc_reserve(producer, 1000, &room) == SHMP_DONE) {
+			atomic_store(position, hostile_number(number));
+			memset(room, 0x55, 1000);
+			shmp_spsc_commit(producer, 1000);
+		}
+		hostile_all_moves(hostile);
+
+		hostile_reset(hostile, (unsigned int)_i);
+		shmp_spsc_batch_add(producer, hostile->payload, 500);
+		atomic_store(position, hostile_number(number));
+		shmp_spsc_batch_add(producer, hostile->payload, 300);
+		shmp_spsc_batch_publish(producer);
+		hostile_all_moves(hostile);
 	}
 }
 
