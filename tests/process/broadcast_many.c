@@ -183,7 +183,7 @@ TEST(a_lapped_reader_loses_exactly_what_it_is_told, .timeout_s = 60)
 	};
 	struct scene scene = scene_open(OPTIONS(.capacity_bytes = 4096));
 	uint64_t next[WRITERS] = { 0 }, lost[WRITERS] = { 0 }, number, told[WRITERS];
-	uint32_t place[WRITERS] = { 0 };
+	uint32_t place[WRITERS] = { UINT32_MAX, UINT32_MAX, UINT32_MAX }, seen = 0;
 	struct shmc_broadcast_message message;
 	struct shmt_peer peers[WRITERS];
 	enum shmc_result result;
@@ -194,20 +194,23 @@ TEST(a_lapped_reader_loses_exactly_what_it_is_told, .timeout_s = 60)
 	for (uint32_t i = 0; i < WRITERS; i++)
 		peers[i] = start(&scene, write_until_stopped, i);
 	for (uint64_t read = 0;; read++) {
-		if (read == 3000)
+		if (read >= 3000 && seen == WRITERS)
 			atomic_store(&scene.shared->stop, true);
 		result = shmt_broadcast_receive(scene.reader, &number, &message, 1000 * MS_NS);
-		if (result == SHMC_TIMEOUT && read >= 3000)
+		if (result == SHMC_TIMEOUT && atomic_load(&scene.shared->stop))
 			break;
 		shmt_assert_ok(result);
 		ck_assert_uint_eq(number & UINT32_MAX, next[number >> 32] + message.lost);
 		next[number >> 32] = (number & UINT32_MAX) + 1;
+		seen += place[number >> 32] == UINT32_MAX;
 		place[number >> 32] = message.writer;
 		lost[number >> 32] += message.lost;
-		if (read < 3000 && read % 50 == 49) {
-			uint64_t before = atomic_load(&scene.shared->sent[0]);
+		/* each in turn, or those that do not run just now would never be seen */
+		if (!atomic_load(&scene.shared->stop) && read % 50 == 49) {
+			_Atomic uint64_t *sent = &scene.shared->sent[read / 50 % WRITERS];
+			uint64_t before = atomic_load(sent);
 
-			while (atomic_load(&scene.shared->sent[0]) < before + 100)
+			while (atomic_load(sent) < before + 100)
 				;
 		}
 	}
