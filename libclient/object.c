@@ -382,6 +382,8 @@ enum shmc_result shmc__object_look(const struct shmc__object *object, struct shm
 	r = object->kind->look(&object->mapping->segment, &inner, object_show, &show);
 	look->from = inner.from;
 	look->missed = inner.missed;
+	if (r == -ENOMEM)
+		return SHMC_NO_SPACE;
 	return r < 0 ? SHMC_CORRUPT : SHMC_OK;
 }
 

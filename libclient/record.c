@@ -9,11 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "libclient/bell.h"
 #include "libclient/error.h"
 #include "libclient/lock.h"
 #include "libclient/move.h"
 #include "libclient/object.h"
 #include "libclient/schema.h"
+#include "libclient/wait.h"
 #include "protocol/record.h"
 
 static_assert(sizeof(struct shmc_place) == sizeof(struct shmp_place), "one is copied to the other");
@@ -25,6 +27,7 @@ struct shmc_record {
 	uint8_t *current;	    /* what get reads: the snapshot, or the draft */
 	uint8_t *snapshot;
 	uint64_t number; /* of the snapshot */
+	bool is_writer;
 	struct shmp_schema *schema;
 	struct shmp_record view;
 	struct shmp_locker locker;
@@ -35,11 +38,10 @@ static void record_set_gates(struct shmc_record *record)
 {
 	const uint32_t *none = &shmc__gate_closed;
 	const uint32_t *alive = record->object.alive;
-	bool is_writer = !shmc__object_observes(&record->object);
 	bool has_draft = record->view.draft != NULL;
 
 	record->read_gate = has_draft ? none : alive;
-	record->begin_gate = is_writer && !has_draft ? alive : none;
+	record->begin_gate = record->is_writer && !has_draft ? alive : none;
 	record->draft_gate = has_draft ? alive : none;
 	record->current = has_draft ? record->view.draft : record->snapshot;
 }
@@ -126,7 +128,7 @@ static enum shmc_result record_attach(struct shmc_record *record, const char *na
 
 	if (result != SHMC_OK)
 		return result;
-	if (!shmc__object_observes(&record->object))
+	if (record->is_writer)
 		shmp_lock_attach(&record->view.control->lock, &record->object.mapping->segment,
 				 record->object.endpoint, &record->locker);
 	record_set_gates(record);
@@ -148,15 +150,18 @@ enum shmc_result shmc_record_open(struct shmc_client *client, const char *name,
 	static const char *const names[] = {
 		[SHMC_RECORD_WRITER] = "writer",
 		[SHMC_RECORD_READER] = "observer",
+		[SHMC_RECORD_WATCHER] = "watcher",
 	};
 	struct shmc_record *record;
 	enum shmc_result result;
 
-	if ((unsigned int)role > SHMC_RECORD_READER)
-		return shmc__error(error, SHMC_INVALID, "role: neither writer nor reader");
+	if ((unsigned int)role > SHMC_RECORD_WATCHER)
+		return shmc__error(error, SHMC_INVALID,
+				   "role: neither writer nor reader nor watcher");
 	record = calloc(1, sizeof(*record));
 	if (!record)
 		return shmc__error_from_errno(error, "open the record", ENOMEM);
+	record->is_writer = role == SHMC_RECORD_WRITER;
 	result = shmc__object_open(&record->object, client, name, &shmp_record_kind, names[role],
 				   error);
 	if (result == SHMC_OK) {
@@ -287,6 +292,43 @@ SHMC__HOT enum shmc_result shmc_record_read(const struct shmc_record *record, vo
 	return SHMC_OK;
 }
 
+/* Waiting. */
+
+static int record_move_look(void *context)
+{
+	struct shmc_record *record = context;
+
+	if (!shmp_record_is_newer(&record->view, record->number))
+		return SHMP_EMPTY;
+	return shmp_record_read(&record->view, record->snapshot, &record->number);
+}
+
+enum shmc_result shmc_record_wait(struct shmc_record *record, int64_t timeout_ns)
+{
+	int r;
+
+	if (!shmc__gate_is_open(record->read_gate) || shmc__object_observes(&record->object))
+		return shmc__move_refuse(&record->object);
+	r = shmc__move_receive(&record->object, &record->view.control->committed, timeout_ns,
+			       record_move_look, record);
+	return r == SHMP_DONE ? SHMC_OK : shmc__move_answer(&record->object, r);
+}
+
+enum shmc_result shmc_record_fd(struct shmc_record *record, int *ret_fd, struct shmc_error *error)
+{
+	enum shmc_result result;
+
+	if (shmc__object_is_forked(&record->object))
+		return shmc__error(error, SHMC_FORKED, "this record is the parent process's");
+	if (shmc__object_observes(&record->object))
+		return shmc__error(error, SHMC_INVALID,
+				   "a reader has no descriptor: open it as watcher");
+	result = shmc__bell_open(&record->object, error);
+	if (result == SHMC_OK)
+		*ret_fd = record->object.bell.poll.fd;
+	return result;
+}
+
 uint64_t shmc_record_number(const struct shmc_record *record)
 {
 	return record->number != 0 ? record->number - 1 : 0;
@@ -408,6 +450,11 @@ static enum shmc_result record_lock(struct shmc_record *record, int64_t timeout_
 	return SHMP_LIKELY(r == SHMP_DONE) ? SHMC_OK : shmc__move_answer(&record->object, r);
 }
 
+static SHMP_COLD void record_tell(struct shmc_record *record)
+{
+	shmp_record_tell(&record->view, shmc__bell_ring, &record->object);
+}
+
 static void record_publish(struct shmc_record *record)
 {
 	struct shmp_endpoint *self = shmc__object_self(&record->object);
@@ -416,6 +463,9 @@ static void record_publish(struct shmc_record *record)
 	shmp_endpoint_count(&self->items, 1);
 	shmp_endpoint_count(&self->bytes, record->view.bytes);
 	shmp_lock_unlock(&record->locker);
+	/* last: nobody waits for the lock while others are woken */
+	if (SHMP_UNLIKELY(shmp_record_is_watched(&record->view)))
+		record_tell(record);
 }
 
 enum shmc_result shmc_record_begin(struct shmc_record *record, int64_t timeout_ns)

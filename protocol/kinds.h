@@ -97,8 +97,8 @@ struct shmp_kind {
 	void (*figures)(const struct shmp_segment *segment, shmp_figure_fn figure, void *context);
 	/*
 	 * Shows what is in it, from @look->from on, to who maps it all, maybe read-only, while the
-	 * others go on. 0 when it came to the end or to @look->max; what @fn said, if not 0; or
-	 * -EBADMSG. See look.h.
+	 * others go on. 0 when it came to the end or to @look->max; what @fn said, if not 0;
+	 * -EBADMSG; or -ENOMEM where a copy of all has to be made. See look.h.
 	 */
 	int (*look)(const struct shmp_segment *segment, struct shmp_look *look, shmp_item_fn fn,
 		    void *context);

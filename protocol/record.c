@@ -22,7 +22,17 @@ void shmp_record_view(const struct shmp_segment *segment, struct shmp_record *re
 		.control = segment->control,
 		.bytes = option[SHMP_RECORD_BYTES],
 		.stride = stride_of(option[SHMP_RECORD_BYTES]),
+		.endpoints = segment->endpoints,
+		.endpoint_count = segment->plan.endpoint_count,
+		.words = shmp_waiter_words(segment->plan.endpoint_count),
 	};
+}
+
+void shmp_record_tell(struct shmp_record *record, shmp_ring_fn ring, void *ringer)
+{
+	shmp_waiter_notify_all(&record->control->committed, record->endpoints,
+			       record->endpoint_count, &record->telling, record->ringing, ring,
+			       ringer);
 }
 
 static struct shmp_lock *lock_of(const struct shmp_segment *segment)
@@ -30,6 +40,13 @@ static struct shmp_lock *lock_of(const struct shmp_segment *segment)
 	struct shmp_record_control *control = segment->control;
 
 	return &control->lock;
+}
+
+static struct shmp_waiter *committed_of(const struct shmp_segment *segment)
+{
+	struct shmp_record_control *control = segment->control;
+
+	return &control->committed;
 }
 
 static int record_plan(const uint64_t *option, struct shmp_plan *ret_plan, const char **ret_why)
@@ -121,6 +138,7 @@ static int record_repair(const struct shmp_segment *segment, uint32_t endpoint, 
 {
 	(void)died; /* who left in the middle of a transaction has given it up as well */
 	clear_place(segment, endpoint);
+	shmp_waiter_finish(committed_of(segment), endpoint);
 	shmp_lock_repair(lock_of(segment), segment, endpoint);
 	return 0;
 }
@@ -128,22 +146,26 @@ static int record_repair(const struct shmp_segment *segment, uint32_t endpoint, 
 static void record_wake(const struct shmp_segment *segment)
 {
 	shmp_lock_wake(lock_of(segment));
+	shmp_waiter_wake_all(committed_of(segment));
 }
 
 static int record_require_fence(const struct shmp_segment *segment)
 {
-	return shmp_lock_require_fence(lock_of(segment));
+	int r = shmp_lock_require_fence(lock_of(segment));
+
+	return r < 0 ? r : shmp_waiter_require_fence(committed_of(segment));
 }
 
 static void record_require_pieces(const struct shmp_segment *segment)
 {
-	shmp_waiter_require_pieces(&lock_of(segment)->freed);
-	shmp_waiter_require_pieces(&lock_of(segment)->left);
+	shmp_lock_require_pieces(lock_of(segment));
+	shmp_waiter_require_pieces(committed_of(segment));
 }
 
 static bool record_waits(const struct shmp_segment *segment, uint32_t endpoint)
 {
-	return shmp_lock_waits(lock_of(segment), endpoint);
+	return shmp_lock_waits(lock_of(segment), endpoint) ||
+	       shmp_waiter_is_set(committed_of(segment), endpoint);
 }
 
 static void record_figures(const struct shmp_segment *segment, shmp_figure_fn figure, void *context)
@@ -228,6 +250,8 @@ static int record_look(const struct shmp_segment *segment, struct shmp_look *loo
 
 static const struct shmp_role record_roles[] = {
 	{ .name = "writer", .ctl = SHMP_ACCESS_WRITE, .data = SHMP_ACCESS_WRITE, .writes = true },
+	/* who waits writes that he does */
+	{ .name = "watcher", .ctl = SHMP_ACCESS_WRITE, .data = SHMP_ACCESS_READ },
 	SHMP_ROLE_OBSERVER,
 };
 
@@ -254,7 +278,7 @@ static const struct shmp_option record_options[] = {
 					 .min = 0,
 					 .max = (UINT64_C(1) << 53) - 1 },
 	[SHMP_RECORD_ENDPOINTS_MAX] = { .name = "endpoints_max",
-					.help = "writers; readers take no place",
+					.help = "writers and watchers; readers take no place",
 					.min = 1,
 					.max = SHMP_ENDPOINTS_MAX,
 					.preset = 16 },

@@ -2,11 +2,13 @@
  * record: one value of many fields, changed as a whole by writers who take turns, and read whole by
  * any number of readers who write nothing and are never held up.
  *
- *	ctl:	newest, four version words (128) | the writers' lock (256)
+ *	ctl:	newest, four version words (128) | the writers' lock (256) |
+ *		where those wait who want the next version (128)
  *	data:	the schema (schema.h), to the next 64 | four versions of the record
  *
  * Use. A writer: lock (lock.h), shmp_record_begin, changes in the draft, shmp_record_commit or
- * nothing, unlock. A reader: shmp_record_read.
+ * nothing, unlock; then, if shmp_record_is_watched, shmp_record_tell. A reader: shmp_record_read.
+ * One who has a place, a watcher, may also sleep on `committed` until shmp_record_is_newer.
  *
  * Guarantee. A read gives one committed version, whole. What was committed before the read began is
  * in it. A writer that dies or is stopped anywhere disturbs no reader; the next writer begins with
@@ -27,6 +29,8 @@
  * - A writer dead before newest = c + 1 has published nothing: newest still says c, and slot c mod 4
  *   is whole. Its successor takes the same slot s and makes its version 0 again. So repair has only
  *   the lock to do, and NEEDS_RECOVERY says nothing: the successor clears it without a look.
+ * - Whoever waits is told as everywhere (waiter.h): the commit is the publication.
+ *   A writer dead between its commit and the telling leaves nobody asleep, since repair wakes all.
  *
  * Hostile words: the number chooses one of four slots by its last two bits, and attempts are
  * counted; it ends in a wrong copy, or -EBADMSG.
@@ -37,7 +41,7 @@
  * [D] draft: begin's release fence -> read's acquire fence; who sees a changed byte sees the 0
  *
  * Calls that may run together: reads with everything; writers exclude each other by the lock.
- * Progress: read lock-free; writers blocking, by the lock.
+ * Progress: read lock-free; writers blocking, by the lock; telling wait-free.
  */
 #ifndef SHMP_RECORD_H
 #define SHMP_RECORD_H
@@ -55,8 +59,9 @@
 #include "protocol/outcome.h"
 #include "protocol/schema.h"
 #include "protocol/segment.h"
+#include "protocol/waiter.h"
 
-#define SHMP_RECORD_VERSION  1u
+#define SHMP_RECORD_VERSION  2u
 #define SHMP_RECORD_SLOTS    4u
 #define SHMP_RECORD_ATTEMPTS (1u << 16) /* more than commits can spoil in a row */
 
@@ -73,12 +78,16 @@ struct shmp_record_control {
 	_Atomic uint64_t version[SHMP_RECORD_SLOTS];
 	uint64_t reserved[11];
 	struct shmp_lock lock;
+	struct shmp_waiter committed;
+	uint64_t waiter_reserved[8];
 };
-SHMP_FREEZE(shmp_record_control, 384);
+SHMP_FREEZE(shmp_record_control, 512);
 SHMP_FIELD(shmp_record_control, newest, 0);
 SHMP_FIELD(shmp_record_control, version, 8);
 SHMP_FIELD(shmp_record_control, reserved, 40);
 SHMP_FIELD(shmp_record_control, lock, 128);
+SHMP_FIELD(shmp_record_control, committed, 384);
+SHMP_FIELD(shmp_record_control, waiter_reserved, 448);
 
 extern const struct shmp_kind shmp_record_kind;
 
@@ -91,6 +100,11 @@ struct shmp_record {
 	uint64_t stride; /* from slot to slot */
 	uint64_t number; /* of the draft */
 	uint8_t *draft;
+	const struct shmp_endpoint *endpoints;
+	uint32_t endpoint_count;
+	uint32_t words; /* of attention */
+	struct shmp_waiter_memory telling;
+	struct shmp_waiter_memory ringing[SHMP_ENDPOINTS_MAX];
 };
 
 void shmp_record_view(const struct shmp_segment *segment, struct shmp_record *ret_record);
@@ -186,5 +200,20 @@ static inline void shmp_record_commit(struct shmp_record *record)
 	atomic_store_explicit(&control->newest, record->number, memory_order_release);
 	record->draft = NULL;
 }
+
+/* Whether another version than @number is the newest; 0: than that of a fresh record. */
+static inline bool shmp_record_is_newer(const struct shmp_record *record, uint64_t number)
+{
+	return shmp_record_newest(record) != (number != 0 ? number : 1);
+}
+
+/* After a commit: whether somebody waits for it. */
+static inline bool shmp_record_is_watched(const struct shmp_record *record)
+{
+	return shmp_waiter_wanted(&record->control->committed, record->words);
+}
+
+/* ... and telling all of them. */
+SHMP_COLD void shmp_record_tell(struct shmp_record *record, shmp_ring_fn ring, void *ringer);
 
 #endif

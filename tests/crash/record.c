@@ -30,6 +30,7 @@ struct scene {
 	/* ... to here */
 	uint64_t before; /* what the words of the newest version say */
 	uint64_t after;	 /* and those of the operation's */
+	uint32_t key;	 /* of a watcher that sleeps in the other place; -1 = nobody */
 	struct deaths deaths;
 };
 
@@ -84,6 +85,8 @@ static int transact(struct shmp_record *record, struct shmp_locker *locker, uint
 	fill(record, value);
 	shmp_record_commit(record);
 	shmp_lock_unlock(locker);
+	if (shmp_record_is_watched(record))
+		shmp_record_tell(record, NULL, NULL);
 	return SHMP_DONE;
 }
 
@@ -97,6 +100,7 @@ static void open_scene(int commits, const char *name)
 	for (int i = 1; i <= commits; i++)
 		SHMT_REQUIRE(transact(&scene.other, &scene.other_locker, (uint64_t)i * 7) ==
 			     SHMP_DONE);
+	scene.key = UINT32_MAX;
 	scene.before = (uint64_t)commits * 7;
 	scene.after = 1000;
 	scene.deaths = (struct deaths){ .name = name,
@@ -116,6 +120,11 @@ static uint64_t read_one(void)
 	return words[0];
 }
 
+static bool sleeper_is_up(void)
+{
+	return atomic_load(&scene.other.control->committed.sequence) != scene.key;
+}
+
 static void check(void *context)
 {
 	struct deaths *deaths = &scene.deaths;
@@ -124,7 +133,11 @@ static void check(void *context)
 
 	DEATHS_CHECK(deaths, seen == scene.after || (seen == scene.before && !deaths->has_ended) ||
 				     scene.after == scene.before);
+	DEATHS_CHECK(deaths, sleeper_is_up() || !deaths->has_ended || scene.after == scene.before);
 	shmt_place_vacate(&scene.segment, DEAD, true, 1 + (int)(deaths->point % 3));
+	DEATHS_CHECK(deaths, sleeper_is_up());
+	shmp_waiter_finish(&scene.other.control->committed, OTHER);
+	DEATHS_CHECK(deaths, !shmp_record_is_watched(&scene.other));
 	DEATHS_CHECK(deaths, read_one() == seen);
 	DEATHS_CHECK(deaths, !shmp_record_kind.waits(&scene.segment.map, DEAD));
 	DEATHS_CHECK(deaths, shmp_record_kind.validate(&scene.segment.map, &why) == 0);
@@ -199,6 +212,37 @@ TEST(a_transaction_that_tells_a_waiting_writer_leaves_nobody_asleep, .timeout_s 
 	waiter = &scene.other.control->lock.freed;
 	shmp_waiter_prepare(waiter, &scene.segment.map.endpoints[OTHER], OTHER, false);
 	kill_everywhere(dies_in_transaction);
+}
+
+static void other_sleeps(void)
+{
+	scene.key = shmp_waiter_prepare(&scene.other.control->committed,
+					&scene.segment.map.endpoints[OTHER], OTHER, false);
+}
+
+TEST(a_transaction_that_tells_a_watcher_leaves_it_awake, .timeout_s = 60)
+{
+	open_scene(6, __func__);
+	other_sleeps();
+	kill_everywhere(dies_in_transaction);
+}
+
+static void dies_on_its_way_to_sleep(void *context)
+{
+	struct shmp_waiter *waiter = &scene.dead.control->committed;
+	uint64_t words[WORDS], number = 7;
+
+	shmp_waiter_prepare(waiter, &scene.segment.map.endpoints[DEAD], DEAD, false);
+	SHMT_REQUIRE(!shmp_record_is_newer(&scene.dead, number));
+	shmp_waiter_finish(waiter, DEAD);
+	shmp_record_read(&scene.dead, words, &number);
+}
+
+TEST(a_watcher_that_dies_on_its_way_to_sleep_leaves_no_trace, .timeout_s = 60)
+{
+	open_scene(6, __func__);
+	scene.after = scene.before;
+	kill_everywhere(dies_on_its_way_to_sleep);
 }
 
 TEST(a_transaction_given_up_is_not_seen, .timeout_s = 60)

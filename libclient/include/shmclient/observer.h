@@ -112,7 +112,7 @@ enum shmc_stream shmc_observer_streams(const struct shmc_observer *observer);
  * @param fn	gets each item
  *
  * Return: OK; CORRUPT (it holds bytes that none of its users writes; what came before was shown);
- * FORKED.
+ * NO_SPACE (of a record, which is copied whole first); FORKED.
  * Threads: the handle's. Context: never blocks, but for what @fn does; bounded by what the segment
  * can hold.
  * Crash: nothing stays behind.

@@ -29,7 +29,8 @@ struct shmc_record;
 
 enum shmc_record_role {
 	SHMC_RECORD_WRITER = 0,
-	SHMC_RECORD_READER = 1, /* takes no endpoint; everything is mapped read-only */
+	SHMC_RECORD_READER = 1,	 /* takes no endpoint; everything is mapped read-only */
+	SHMC_RECORD_WATCHER = 2, /* reads, and can wait for the next version: takes an endpoint */
 };
 
 /** One field, as it is described. Names: 1 to 47 letters, digits and _, no digit first. */
@@ -54,7 +55,7 @@ struct shmc_record_options {
 	uint32_t mode;
 	/** The application's number of this schema, below 2^53. */
 	uint64_t version;
-	/** Writers, 1 to 255; 0: 16. Readers take no place. */
+	/** Writers and watchers together, 1 to 255; 0: 16. Readers take no place. */
 	uint64_t endpoints_max;
 	/** What all kinds can be made with, see client.h; NULL: nothing of it. */
 	const struct shmc_create_options *common;
@@ -131,7 +132,8 @@ enum shmc_result shmc_record_create(struct shmc_client *client, const char *name
  * @param ret_record	the handle, given back with shmc_record_close()
  *
  * Return: OK; NOT_FOUND (nobody has made it yet); MISMATCH (another kind, or not as expected: names
- * the versions or the field); BUSY (all writers' places are taken); CORRUPT; DENIED; QUOTA;
+ * the versions or the field); BUSY (all places of
+ * writers and watchers are taken); CORRUPT; DENIED; QUOTA;
  * NO_SPACE; INVALID; BROKER_LOST; FORKED.
  * Threads: any; control calls of one client take turns. Context: blocks up to the control timeout.
  * Crash: the endpoint is free again as soon as the broker sees the process end.
@@ -184,6 +186,36 @@ enum shmc_result shmc_record_snapshot(struct shmc_record *record);
  *  @param ret_number may be NULL. Since: 0.1 */
 enum shmc_result shmc_record_read(const struct shmc_record *record, void *ret_record,
 				  uint64_t bytes, uint64_t *ret_number);
+
+/**
+ * Waits until another version is the newest than the one in the snapshot, and takes it as the
+ * snapshot, whole. Where no snapshot was taken yet, it waits for the first commit, if there was
+ * none. Versions that came and went in between are not seen: shmc_record_number() counts them.
+ *
+ * @param timeout_ns	SHMC_TRY, SHMC_FOREVER or nanoseconds to wait
+ *
+ * Return: OK; EMPTY (SHMC_TRY: there is none yet); TIMEOUT; CORRUPT; INVALID (a reader, who has no
+ * place to wait at, or in a transaction); FORKED. Never PEER_DEAD, CLOSED or OWNER_DIED: whoever
+ * opens it as writer is the next one, and what a dead one left unfinished is nowhere to be seen.
+ * Anything but OK: the snapshot is as it was.
+ * Threads: the handle's. Context: SHMC_TRY never blocks; no allocation; not signal-safe.
+ * Crash: nothing; the place is free again as soon as the broker sees the process end.
+ * Since: 0.1
+ */
+enum shmc_result shmc_record_wait(struct shmc_record *record, int64_t timeout_ns);
+
+/**
+ * A descriptor that is readable when there may be a newer version: for poll, epoll, libuv. When it
+ * is, or at first, call shmc_record_wait() with SHMC_TRY until it says EMPTY; that arms it again.
+ *
+ * @param ret_fd	the handle's; not to be closed, read or written
+ *
+ * Return: OK; INVALID (a reader, who has no place); NO_SPACE; BROKER_LOST; STALE; FORKED.
+ * Threads: the handle's. Context: blocks up to the control timeout the first time.
+ * Crash: nothing stays behind.
+ * Since: 0.1
+ */
+enum shmc_result shmc_record_fd(struct shmc_record *record, int *ret_fd, struct shmc_error *error);
 
 /** How many versions were committed up to the snapshot; 0: it is the zeroes of the beginning.
  *  Since: 0.1 */
