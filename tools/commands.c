@@ -4,12 +4,17 @@
 #include <string.h>
 
 const struct command commands[] = {
-	{ "create", "NAME [KIND] [OPTION=VALUE]...", 1, SIZE_MAX, "reuse", "make a segment",
-	  "KIND is spsc unless said otherwise; `shmbrokerctl kinds` lists kinds and their options. "
-	  "Values may end in K, M or G; types have names: u64, double. Of all kinds: mode=OCTAL sets the rights as in chmod (0600); "
-	  "owner=USER and group=GROUP whose it is; huge_pages=yes puts the data into pages of 2 MiB; "
-	  "prefault=yes and mlock=yes have whoever opens it fill its page tables and lock it into "
-	  "memory. What was rounded up is shown.",
+	{ "create", "NAME [KIND] [OPTION=VALUE]...", 1, SIZE_MAX, "field fields reuse",
+	  "make a segment",
+	  "KIND is record where fields are given, otherwise spsc unless said; `shmbrokerctl kinds` "
+	  "lists kinds and their options. Values may end in K, M or G; types have names: u64, double. "
+	  "Of all kinds: mode=OCTAL sets the rights as in chmod (0600); owner=USER and group=GROUP "
+	  "whose it is; huge_pages=yes puts the data into pages of 2 MiB; prefault=yes and mlock=yes "
+	  "have whoever opens it fill its page tables and lock it into memory. What was rounded up is "
+	  "shown. A record is made of fields: --field=temperature:double, --field=label:string:32 (32 "
+	  "bytes of room), --field=samples:i32[16], --field=wheels:struct[4] and then "
+	  "--field=wheels.pressure:float. In JSON they are an array of {\"name\":, \"type\":, \"count\":, "
+	  "\"bytes\":}, or what describe --json printed of another record.",
 	  run_create },
 	{ "describe", "NAME", 1, 1, "", "everything about one segment, its endpoints included", "",
 	  run_describe },

@@ -1,5 +1,5 @@
 /*
- * Commands create and kinds: what can be made, and making it.
+ * Commands create and kinds: what can be made, and making it. Fields of a record: fields.h.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -12,6 +12,7 @@
 #include "protocol/type.h"
 #include "tools/commands.h"
 #include "tools/control.h"
+#include "tools/fields.h"
 #include "tools/report.h"
 #include "tools/show.h"
 #include "tools/text.h"
@@ -122,14 +123,28 @@ static int add_option(cJSON *parameters, cJSON *kind_options, const char *word)
 	return r < 0 ? EXIT_REFUSED : 0;
 }
 
+/* Whether it has what its kind is made of. */
+static int check_fields(const struct options *options, const char *kind)
+{
+	bool is_record = strcmp(kind, "record") == 0;
+
+	if (is_record == fields_are_given(options))
+		return 0;
+	if (is_record)
+		return report(EXIT_USAGE, "Usage",
+			      "a record has fields: --field=NAME:TYPE for each, or --fields=FILE; "
+			      "try: shmbrokerctl help create");
+	return report(EXIT_USAGE, "Usage", "--field: what is of kind %s has no fields", kind);
+}
+
 /* NAME [KIND] [OPTION=VALUE]... as parameters of Create; on failure nothing is left. */
 static int read_creation(const struct options *options, cJSON **ret_parameters)
 {
 	cJSON *parameters = must(cJSON_CreateObject());
 	cJSON *kind_options = must(cJSON_AddObjectToObject(parameters, "options"));
-	const char *kind = "spsc";
+	const char *kind = fields_are_given(options) ? "record" : "spsc";
 	size_t i = 1;
-	int code = 0;
+	int code;
 
 	must(cJSON_AddStringToObject(parameters, "name", options->arguments[0]));
 	if (options->argument_count > 1 && !strchr(options->arguments[1], '='))
@@ -137,8 +152,11 @@ static int read_creation(const struct options *options, cJSON **ret_parameters)
 	must(cJSON_AddStringToObject(parameters, "kind", kind));
 	if (options->reuse)
 		must(cJSON_AddTrueToObject(parameters, "reuse"));
+	code = check_fields(options, kind);
 	for (; code == 0 && i < options->argument_count; i++)
 		code = add_option(parameters, kind_options, options->arguments[i]);
+	if (code == 0 && fields_are_given(options))
+		code = fields_add(options, parameters, kind_options);
 	if (code)
 		cJSON_Delete(parameters);
 	else

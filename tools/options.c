@@ -11,6 +11,7 @@
 
 #define GENERAL_COUNT	6
 #define ROWS_MAX	32
+#define FIELDS_MAX	512 /* more than any record has */
 #define LONG_ONLY_FIRST 256 /* getopt's value for a row without a letter: this plus its index */
 
 static int read_address(struct options *options, const char *text)
@@ -95,6 +96,23 @@ static int read_count(struct options *options, const char *text)
 	return r == 0 && options->count == 0 ? -EINVAL : r;
 }
 
+static int read_field(struct options *options, const char *text)
+{
+	static const char *fields[FIELDS_MAX];
+
+	if (options->field_count == FIELDS_MAX)
+		return -ERANGE;
+	options->fields = fields;
+	fields[options->field_count++] = text;
+	return 0;
+}
+
+static int read_fields(struct options *options, const char *text)
+{
+	options->fields_file = text;
+	return 0;
+}
+
 static int read_follow(struct options *options, const char *text)
 {
 	options->follow = true;
@@ -133,6 +151,9 @@ const struct option_row option_rows[] = {
 	{ "count", 'n', "N", "end after N messages", read_count },
 	{ "create", 'c', "[=BYTES]",
 	  "make the queue, of kind spsc, if nothing is there, with room for BYTES", read_create },
+	{ "field", 0, "NAME:TYPE", "a field of the record, the next one each time it is given",
+	  read_field },
+	{ "fields", 0, "FILE", "the fields of the record, in JSON; - is stdin", read_fields },
 	{ "follow", 'f', NULL, "do not end: wait for what comes, and for a successor of who goes",
 	  read_follow },
 	{ "from", 0, "WHERE",

@@ -37,7 +37,10 @@ struct options {
 	uint64_t max;	/* 0 = not given */
 	bool follow;
 	enum options_from from;
-	int64_t timeout_ns; /* -1 = for ever */
+	const char *const *fields; /* of a record to be made, as they were given */
+	size_t field_count;
+	const char *fields_file; /* NULL = none */
+	int64_t timeout_ns;	 /* -1 = for ever */
 	/* what remains */
 	char **arguments;
 	size_t argument_count;

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "protocol/type.h"
 #include "protocol/varlink.h"
 #include "tools/text.h"
 #include "tools/units.h"
@@ -142,12 +143,20 @@ static char *print_moment(const char *name, uint64_t since_ns)
 			  units_duration(since_ns < now_ns ? now_ns - since_ns : 0, text));
 }
 
+/* What values are: options of arrays and atomics. */
+static bool is_type(const char *name)
+{
+	return strcmp(name, "type") == 0 || strcmp(name, "element_type") == 0;
+}
+
 static char *print_figure(const char *name, uint64_t value)
 {
 	char bytes[UNITS_BYTES];
 
 	if (ends_with(name, "_since_ns"))
 		return print_moment(name, value);
+	if (is_type(name) && value < SHMP_TYPE_COUNT)
+		return must_print("%s %s", name, shmp_type_name((uint32_t)value));
 	if (is_bytes(name))
 		return must_print("%s %s", name, units_bytes_exact(value, bytes));
 	return must_print("%s %" PRIu64, name, value);
