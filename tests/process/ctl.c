@@ -95,7 +95,7 @@ TEST(control_socket_elsewhere_is_found_when_named)
 TEST(types_are_chosen_by_their_names)
 {
 	begin();
-	expect_part(CTL("create", "a", "atomic", "type=u64"), "type 9");
+	expect_part(CTL("create", "a", "atomic", "type=u64"), "type u64");
 	expect_part(CTL("create", "b", "array", "element_type=double"), "element_bytes 8 B");
 	expect(CTL("create", "c", "atomic", "type=word"), 2, "", "not a number");
 	expect(CTL("create", "c", "array", "elements=u64"), 2, "", "not a number");
