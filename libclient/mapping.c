@@ -11,7 +11,7 @@ static struct shmc__mapping *mapping_all;
 
 static uint64_t mapping_data_bytes(const struct shmc__mapping *mapping)
 {
-	return mapping->segment.plan.data_bytes * (mapping->segment.mirrored ? 2 : 1);
+	return shmp_segment_data_room(&mapping->segment.plan, mapping->segment.mirrored);
 }
 
 static bool mapping_is_of(const struct shmc__mapping *mapping, const struct shmc__mapping *wanted)
@@ -57,13 +57,9 @@ static int mapping_make_writable(struct shmc__mapping *mapping, const struct shm
 	}
 	if (role->data <= mapping->data_access)
 		return 0;
-	for (uint64_t at = 0; r == 0 && at < mapping_data_bytes(mapping);
-	     at += segment->plan.data_bytes)
-		r = mapping_map_over(segment->data + at, segment->plan.data_bytes,
-				     segment->plan.memory, attachment->data_fd);
+	r = shmp_segment_map_data_over(segment, attachment->data_fd);
 	if (r < 0)
 		return r;
-	madvise(segment->data, mapping_data_bytes(mapping), MADV_DONTDUMP);
 	mapping->data_access = role->data;
 	return 0;
 }

@@ -162,8 +162,8 @@ struct spsc_send {
 static int spsc_wait_room(struct shmc_spsc *queue, int r, int64_t timeout_ns, shmc__move_fn move,
 			  struct spsc_send *send)
 {
-	return shmc__move_wait_room(&queue->object, &queue->producer.control->not_full, r,
-				    timeout_ns, move, send);
+	return shmc__move_wait_room(&queue->object, queue->producer.not_full, r, timeout_ns, move,
+				    send);
 }
 
 static int spsc_move_push(void *context)
@@ -324,7 +324,7 @@ struct spsc_receive {
 
 static struct shmp_waiter *spsc_consumer_waiter(struct shmc_spsc *queue)
 {
-	return &queue->consumer.control->not_empty;
+	return queue->consumer.not_empty;
 }
 
 /*
@@ -578,7 +578,7 @@ enum shmc_result shmc_spsc_wait_peer(struct shmc_spsc *queue, int64_t timeout_ns
 	if (timeout_ns == 0)
 		return SHMC_TIMEOUT;
 	if (queue->role == SHMC_SPSC_PRODUCER) {
-		waiter = &queue->producer.control->not_full;
+		waiter = queue->producer.not_full;
 	} else {
 		waiter = spsc_consumer_waiter(queue);
 		shmc__bell_disarm(&queue->object, waiter);

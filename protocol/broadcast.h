@@ -584,7 +584,7 @@ static inline void shmp_broadcast_move_to(struct shmp_broadcast_reader *reader, 
 
 	reader->position = position;
 	reader->has_moved = true;
-	/* [C] release; pairs with load_cursor */
+	/* [C] release; pairs with shmp_broadcast_load_cursor */
 	atomic_store_explicit(&reader->self->cursor, cursor << 8 | SHMP_BROADCAST_ACTIVE,
 			      memory_order_release);
 }

@@ -27,6 +27,11 @@ uint64_t shmp_segment_ctl_bytes(const struct shmp_plan *plan)
 			     SHMP_PAGE);
 }
 
+static uint64_t ring_count(const struct shmp_plan *plan)
+{
+	return plan->rings != 0 ? plan->rings : 1;
+}
+
 int shmp_segment_plan_memory(struct shmp_plan *plan, bool mirrored, uint32_t memory,
 			     const char **ret_why)
 {
@@ -42,7 +47,7 @@ int shmp_segment_plan_memory(struct shmp_plan *plan, bool mirrored, uint32_t mem
 		return 0;
 	}
 	/* what is mapped twice in a row must end where a page does */
-	if (plan->data_bytes % SHMP_HUGE_PAGE_BYTES == 0)
+	if (plan->data_bytes / ring_count(plan) % SHMP_HUGE_PAGE_BYTES == 0)
 		return 0;
 	*ret_why = "they are of 2 MiB, and the ring must be at least as large";
 	return -EINVAL;
@@ -228,48 +233,80 @@ static int find_room(uint64_t bytes, uint64_t step, uint8_t **ret_room)
 	return 0;
 }
 
-/* The ring twice in a row: what wraps at its end is contiguous in memory. */
-static int map_twice(int fd, uint64_t bytes, enum shmp_access access, uint32_t memory,
-		     void **ret_address)
+uint64_t shmp_segment_data_room(const struct shmp_plan *plan, bool mirrored)
 {
-	bool is_huge = (memory & SHMP_MEMORY_HUGE_PAGES) != 0;
-	int protection = protection_of(access);
-	int flags = flags_of(memory) | MAP_FIXED;
+	return plan->data_bytes * (mirrored ? 2 : 1);
+}
+
+/* Each ring twice in a row: what wraps at its end is contiguous in memory. */
+static int map_rings(uint8_t *room, const struct shmp_plan *plan, enum shmp_access access, int fd)
+{
+	uint64_t bytes = plan->data_bytes / ring_count(plan);
+	int flags = flags_of(plan->memory) | MAP_FIXED;
+
+	for (uint64_t i = 0; i < 2 * ring_count(plan); i++)
+		if (mmap(room + i * bytes, bytes, protection_of(access), flags, fd,
+			 (off_t)(i / 2 * bytes)) == MAP_FAILED)
+			return -errno;
+	return 0;
+}
+
+static int map_mirrored(const struct shmp_plan *plan, enum shmp_access access, int fd,
+			void **ret_address)
+{
+	bool is_huge = (plan->memory & SHMP_MEMORY_HUGE_PAGES) != 0;
+	uint64_t bytes = shmp_segment_data_room(plan, true);
 	uint8_t *room = NULL;
-	int r = find_room(2 * bytes, is_huge ? SHMP_HUGE_PAGE_BYTES : SHMP_PAGE, &room);
+	int r = find_room(bytes, is_huge ? SHMP_HUGE_PAGE_BYTES : SHMP_PAGE, &room);
 
 	if (r < 0)
 		return r;
-	if (mmap(room, bytes, protection, flags, fd, 0) == MAP_FAILED ||
-	    mmap(room + bytes, bytes, protection, flags, fd, 0) == MAP_FAILED) {
-		r = -errno;
-		munmap(room, 2 * bytes);
-		return r;
-	}
-	*ret_address = room;
-	return 0;
+	r = map_rings(room, plan, access, fd);
+	if (r < 0)
+		munmap(room, bytes);
+	else
+		*ret_address = room;
+	return r;
 }
 
 static uint64_t mapped_data_bytes(const struct shmp_segment *segment)
 {
-	return segment->plan.data_bytes * (segment->mirrored ? 2 : 1);
+	return shmp_segment_data_room(&segment->plan, segment->mirrored);
 }
 
 static int map_data(struct shmp_segment *segment, int fd, enum shmp_access access)
 {
+	const struct shmp_plan *plan = &segment->plan;
 	void *address = NULL;
 	int r;
 
-	if (access == SHMP_ACCESS_NONE || segment->plan.data_bytes == 0)
+	if (access == SHMP_ACCESS_NONE || plan->data_bytes == 0)
 		return 0;
-	r = (segment->mirrored ? map_twice : map_once)(fd, segment->plan.data_bytes, access,
-						       segment->plan.memory, &address);
+	if (segment->mirrored)
+		r = map_mirrored(plan, access, fd, &address);
+	else
+		r = map_once(fd, plan->data_bytes, access, plan->memory, &address);
 	if (r < 0)
 		return r;
 	segment->data = address;
 	/* payload does not belong into core files, least of all twice */
 	madvise(address, mapped_data_bytes(segment), MADV_DONTDUMP);
 	return 0;
+}
+
+int shmp_segment_map_data_over(const struct shmp_segment *segment, int data_fd)
+{
+	const struct shmp_plan *plan = &segment->plan;
+	int r = 0;
+
+	if (segment->mirrored)
+		r = map_rings(segment->data, plan, SHMP_ACCESS_WRITE, data_fd);
+	else if (mmap(segment->data, plan->data_bytes, protection_of(SHMP_ACCESS_WRITE),
+		      flags_of(plan->memory) | MAP_FIXED, data_fd, 0) == MAP_FAILED)
+		r = -errno;
+	if (r == 0)
+		madvise(segment->data, mapped_data_bytes(segment), MADV_DONTDUMP);
+	return r;
 }
 
 /* What may not be locked at all, and what is more than may be: one remedy. */

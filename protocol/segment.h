@@ -6,7 +6,7 @@
  * (client), never from shared memory: the head in ctl is for people and for post-mortem.
  *
  *	ctl:	head (256) | kind's control area (plan.control_bytes) | endpoints[] (128 each)
- *	data:	payload, mapped twice in a row when the kind says so
+ *	data:	payload; when the kind says so, rings of one size, each mapped twice in a row
  */
 #ifndef SHMP_SEGMENT_H
 #define SHMP_SEGMENT_H
@@ -37,6 +37,7 @@ struct shmp_plan {
 	uint64_t control_bytes; /* kind's area between head and endpoints, a multiple of 128 */
 	uint32_t endpoint_count;
 	uint32_t memory;		   /* enum shmp_memory */
+	uint64_t rings;			   /* equal parts of data that is mirrored; 0 counts as 1 */
 	uint64_t option[SHMP_OPTIONS_MAX]; /* effective values, by the kind's option table */
 };
 
@@ -132,6 +133,10 @@ int shmp_segment_map(const struct shmp_plan *plan, bool mirrored, int ctl_fd,
 		     enum shmp_access ctl_access, int data_fd, enum shmp_access data_access,
 		     struct shmp_segment *ret_segment);
 void shmp_segment_unmap(struct shmp_segment *segment);
+/* Bytes of addresses that data takes, mirrored or not. */
+uint64_t shmp_segment_data_room(const struct shmp_plan *plan, bool mirrored);
+/* Maps data, now writable, over data as it is mapped: whoever uses it sees the same bytes. -errno. */
+int shmp_segment_map_data_over(const struct shmp_segment *segment, int data_fd);
 /* Locks what is mapped, if the plan says so, once more: after something was mapped over it. */
 int shmp_segment_lock(const struct shmp_segment *segment);
 

@@ -7,6 +7,10 @@
  *	| header 8 | payload, 0..limit | pad | header of the next: 0 |
  *	  PUBLISHED (bit 63) | payload bytes
  *
+ * The moves know of a ring only what struct shmp_spsc_ring says: its bytes, whose lines hold the
+ * two positions, where who waits. So other kinds that move messages one way make them, too, on as
+ * many rings as they like. Between PUBLISHED and the length such a kind may keep a tag of its own.
+ *
  * In-line publication: a header of 0 means "not yet". The producer zeroes the next header, writes
  * the payload before it, then releases the header; the consumer polls that header. One line carries a
  * small message in one transfer. Positions count bytes for ever; cursor of endpoint 0 is where the
@@ -88,20 +92,45 @@ SHMP_FIELD(shmp_spsc_control, not_full, 64);
 
 extern const struct shmp_kind shmp_spsc_kind;
 
+#define SHMP_SPSC_CAPACITY_MIN UINT64_C(4096)
+#define SHMP_SPSC_OVERHEAD     16u /* header of a message and the zeroed one behind it */
+
+/* One ring, of whatever kind it is a part. */
+struct shmp_spsc_ring {
+	uint8_t *data;	   /* mapped twice in a row; may be NULL for those who only look at ctl */
+	uint64_t capacity; /* bytes, a power of two */
+	uint64_t message_max; /* payload bytes */
+	uint64_t tags;	      /* bits of a header that are the kind's own */
+	/* whose own lines hold the two positions; what else is in them is not looked at */
+	struct shmp_endpoint *producer;
+	struct shmp_endpoint *consumer;
+	/* the places of the segment, and those whose holders move */
+	struct shmp_endpoint *places;
+	uint32_t producer_place;
+	uint32_t consumer_place;
+	struct shmp_waiter *not_empty; /* where the consumer waits */
+	struct shmp_waiter *not_full;  /* where the producer waits */
+};
+
 /* Private to the process that holds the role. */
 struct shmp_spsc_producer {
 	uint8_t *data;
 	uint64_t mask;	    /* capacity - 8: a place that is a multiple of 8, of any position */
 	uint64_t limit;	    /* no message may end behind this */
 	uint64_t quick_max; /* payload bytes of what is pushed quickly */
-	struct shmp_endpoint *endpoints;
-	struct shmp_spsc_control *control;
+	struct shmp_endpoint *self; /* the own line */
+	struct shmp_waiter *not_empty;
+	uint64_t mark;	      /* PUBLISHED, and the tag of what is sent from now on */
 	uint64_t message_max; /* payload bytes */
 	uint64_t batch_head;  /* where the batch being built begins; there is none when not head */
 	uint64_t batch_end;   /* position behind it */
 	uint64_t batch_first; /* payload bytes of its first message */
 	uint64_t batch_items;
 	uint64_t batch_bytes;
+	const struct shmp_endpoint *peer; /* the consumer's line */
+	const struct shmp_endpoint *peer_place;
+	struct shmp_endpoint *places;
+	struct shmp_waiter *not_full;
 	struct shmp_waiter_memory memory; /* of waking the consumer */
 };
 
@@ -113,15 +142,19 @@ struct shmp_spsc_consumer {
 	uint64_t quick_least; /* and the buffer larger than this; UINT64_MAX: none is */
 	uint64_t quick_size;
 	uint64_t quick_need;
-	struct shmp_endpoint *endpoints;
-	struct shmp_spsc_control *control;
+	struct shmp_endpoint *self; /* the own line */
+	struct shmp_waiter *not_full;
+	uint64_t mark; /* PUBLISHED, and the tag of what is taken: a change of it drops `quick` */
 	uint64_t message_max;
 	uint64_t usual; /* header of the message before: see shmp_spsc_next_quick */
 	uint64_t usual_size;
-	uint64_t redelivered;		  /* messages that begin below were in a dead one's hands */
-	uint64_t seen_to;		  /* as stored in intent 0; or less, when that is tail */
-	uint64_t shown_items;		  /* peeked at and not released, 0 when nothing is */
-	uint64_t shown;			  /* position behind them */
+	uint64_t redelivered; /* messages that begin below were in a dead one's hands */
+	uint64_t seen_to;     /* as stored in intent 0; or less, when that is tail */
+	uint64_t shown_items; /* peeked at and not released, 0 when nothing is */
+	uint64_t shown;	      /* position behind them */
+	const struct shmp_endpoint *peer_place;
+	struct shmp_endpoint *places;
+	struct shmp_waiter *not_empty;
 	struct shmp_waiter_memory memory; /* of waking the producer */
 };
 
@@ -140,6 +173,12 @@ int shmp_spsc_attach_producer(const struct shmp_segment *segment,
 int shmp_spsc_attach_consumer(const struct shmp_segment *segment,
 			      struct shmp_spsc_consumer *ret_consumer);
 
+/* The same in any ring. What is sent has no tag, and what has one is not taken. */
+int shmp_spsc_ring_attach_producer(const struct shmp_spsc_ring *ring,
+				   struct shmp_spsc_producer *ret_producer);
+int shmp_spsc_ring_attach_consumer(const struct shmp_spsc_ring *ring,
+				   struct shmp_spsc_consumer *ret_consumer);
+
 /*
  * Position of the next message. There is no copy of it: stores that follow each other in one line
  * are nearly free, and each change to another line is not. Who scribbles over it sends the producer
@@ -149,8 +188,15 @@ int shmp_spsc_attach_consumer(const struct shmp_segment *segment,
 static inline uint64_t shmp_spsc_head(const struct shmp_spsc_producer *producer)
 {
 	/* relaxed: written by this thread only */
-	return atomic_load_explicit(&producer->endpoints[SHMP_SPSC_PRODUCER].cursor,
-				    memory_order_relaxed);
+	return atomic_load_explicit(&producer->self->cursor, memory_order_relaxed);
+}
+
+/* Either side's position, as others see it. */
+static inline uint64_t shmp_spsc_load_cursor(const struct shmp_endpoint *line)
+{
+	/* [P] acquire; pairs with shmp_spsc_take
+	 * [Q] acquire; pairs with shmp_spsc_publish */
+	return atomic_load_explicit(&line->cursor, memory_order_acquire);
 }
 
 /* Bytes of ring a payload of @size takes. */
@@ -198,8 +244,7 @@ static inline void shmp_spsc_announce(struct shmp_endpoint *self, uint64_t end, 
 static inline uint64_t shmp_spsc_items(const struct shmp_spsc_producer *producer, uint64_t more)
 {
 	/* relaxed: a statistic, written by this thread only */
-	return more + atomic_load_explicit(&producer->endpoints[SHMP_SPSC_PRODUCER].items,
-					   memory_order_relaxed);
+	return more + atomic_load_explicit(&producer->self->items, memory_order_relaxed);
 }
 
 /*
@@ -210,7 +255,7 @@ static inline uint64_t shmp_spsc_items(const struct shmp_spsc_producer *producer
 static inline void shmp_spsc_prepare(struct shmp_spsc_producer *producer, uint8_t *next,
 				     uint64_t end, uint64_t items)
 {
-	shmp_spsc_announce(&producer->endpoints[SHMP_SPSC_PRODUCER], end, items);
+	shmp_spsc_announce(producer->self, end, items);
 	/* relaxed: published by the release in shmp_spsc_publish; nobody looks at it before */
 	atomic_store_explicit((_Atomic uint64_t *)(void *)next, 0, memory_order_relaxed);
 }
@@ -224,12 +269,12 @@ static inline void shmp_spsc_prepare(struct shmp_spsc_producer *producer, uint8_
 static inline void shmp_spsc_publish(struct shmp_spsc_producer *producer, uint8_t *at,
 				     uint64_t size, uint64_t end, uint64_t bytes)
 {
-	struct shmp_endpoint *self = &producer->endpoints[SHMP_SPSC_PRODUCER];
+	struct shmp_endpoint *self = producer->self;
 
 	/* [H] release; pairs with shmp_spsc_next_quick */
-	atomic_store_explicit((_Atomic uint64_t *)(void *)at, SHMP_SPSC_PUBLISHED | size,
+	atomic_store_explicit((_Atomic uint64_t *)(void *)at, producer->mark | size,
 			      memory_order_release);
-	/* [Q] release; pairs with load_cursor */
+	/* [Q] release; pairs with shmp_spsc_load_cursor */
 	atomic_store_explicit(&self->cursor, end, memory_order_release);
 	shmp_endpoint_count(&self->bytes, bytes);
 }
@@ -321,13 +366,13 @@ void shmp_spsc_batch_publish(struct shmp_spsc_producer *producer);
 /* Whether the consumer wants to be told, after a publication; then shmp_spsc_tell_consumer. */
 static inline bool shmp_spsc_consumer_waits(const struct shmp_spsc_producer *producer)
 {
-	return shmp_waiter_wanted_by(&producer->control->not_empty, SHMP_SPSC_CONSUMER);
+	return shmp_waiter_wanted_by(producer->not_empty, SHMP_SPSC_CONSUMER);
 }
 
 static inline void shmp_spsc_tell_consumer(struct shmp_spsc_producer *producer, shmp_ring_fn ring,
 					   void *ringer)
 {
-	shmp_waiter_notify(&producer->control->not_empty, producer->endpoints, SHMP_SPSC_CONSUMER,
+	shmp_waiter_notify(producer->not_empty, producer->places, SHMP_SPSC_CONSUMER,
 			   &producer->memory, ring, ringer);
 }
 
@@ -353,8 +398,7 @@ static inline void shmp_spsc_ask_ahead(const struct shmp_spsc_consumer *consumer
 static inline bool shmp_spsc_was_emptied(const struct shmp_spsc_producer *producer)
 {
 	/* relaxed: a hint; whoever goes for the room loads it again */
-	uint64_t tail = atomic_load_explicit(&producer->endpoints[SHMP_SPSC_CONSUMER].cursor,
-					     memory_order_relaxed);
+	uint64_t tail = atomic_load_explicit(&producer->peer->cursor, memory_order_relaxed);
 
 	return tail + producer->mask != producer->limit;
 }
@@ -393,12 +437,12 @@ static inline int shmp_spsc_next_quick(struct shmp_spsc_consumer *consumer, uint
 					       memory_order_acquire);
 
 	if (SHMP_UNLIKELY(header != consumer->usual)) {
-		uint64_t size = header ^ SHMP_SPSC_PUBLISHED;
+		uint64_t size = header ^ consumer->mark;
 
 		if (header == 0)
 			return SHMP_EMPTY;
 		if (SHMP_UNLIKELY(size > consumer->message_max))
-			return -EBADMSG; /* also: not PUBLISHED, or bits that mean nothing */
+			return -EBADMSG; /* also: not PUBLISHED, or another tag */
 		consumer->usual = header;
 		consumer->usual_size = size;
 	}
@@ -438,7 +482,7 @@ static inline void shmp_spsc_intend(struct shmp_spsc_consumer *consumer, uint64_
 	if (SHMP_UNLIKELY(end <= consumer->seen_to))
 		return;
 	consumer->seen_to = end;
-	shmp_spsc_say_seen(&consumer->endpoints[SHMP_SPSC_CONSUMER], end);
+	shmp_spsc_say_seen(consumer->self, end);
 }
 
 /* Gives everything below @end back to the producer; @self is the consumer's endpoint. */
@@ -447,7 +491,7 @@ static inline void shmp_spsc_take_to(struct shmp_spsc_consumer *consumer,
 				     uint64_t bytes)
 {
 	consumer->tail = end;
-	/* [P] release; pairs with load_cursor */
+	/* [P] release; pairs with shmp_spsc_load_cursor */
 	atomic_store_explicit(&self->cursor, end, memory_order_release);
 	shmp_endpoint_count(&self->items, items);
 	shmp_endpoint_count(&self->bytes, bytes);
@@ -456,7 +500,7 @@ static inline void shmp_spsc_take_to(struct shmp_spsc_consumer *consumer,
 static inline void shmp_spsc_take(struct shmp_spsc_consumer *consumer, uint64_t end, uint64_t items,
 				  uint64_t bytes)
 {
-	shmp_spsc_take_to(consumer, &consumer->endpoints[SHMP_SPSC_CONSUMER], end, items, bytes);
+	shmp_spsc_take_to(consumer, consumer->self, end, items, bytes);
 }
 
 /*
@@ -467,7 +511,7 @@ static inline void shmp_spsc_take(struct shmp_spsc_consumer *consumer, uint64_t 
 static inline int shmp_spsc_pop_quick(struct shmp_spsc_consumer *consumer, void *buffer,
 				      uint64_t buffer_bytes, struct shmp_spsc_message *ret_message)
 {
-	struct shmp_endpoint *self = &consumer->endpoints[SHMP_SPSC_CONSUMER];
+	struct shmp_endpoint *self = consumer->self;
 	uint64_t tail = consumer->tail;
 	const uint8_t *at = consumer->data + (tail & consumer->mask);
 	uint64_t size, end;
@@ -542,14 +586,32 @@ int shmp_spsc_release(struct shmp_spsc_consumer *consumer, uint64_t count);
 
 static inline bool shmp_spsc_producer_waits(const struct shmp_spsc_consumer *consumer)
 {
-	return shmp_waiter_wanted_by(&consumer->control->not_full, SHMP_SPSC_PRODUCER);
+	return shmp_waiter_wanted_by(consumer->not_full, SHMP_SPSC_PRODUCER);
 }
 
 static inline void shmp_spsc_tell_producer(struct shmp_spsc_consumer *consumer, shmp_ring_fn ring,
 					   void *ringer)
 {
-	shmp_waiter_notify(&consumer->control->not_full, consumer->endpoints, SHMP_SPSC_PRODUCER,
+	shmp_waiter_notify(consumer->not_full, consumer->places, SHMP_SPSC_PRODUCER,
 			   &consumer->memory, ring, ringer);
 }
+
+/* For the broker, which may map no more than ctl. */
+
+/* Bytes that a peer may have written: 0, or -EBADMSG with *ret_why. */
+int shmp_spsc_ring_validate(const struct shmp_spsc_ring *ring, const char **ret_why);
+
+/* What was published and not given back, each for some moment. */
+void shmp_spsc_ring_depth(const struct shmp_spsc_ring *ring, uint64_t *ret_messages,
+			  uint64_t *ret_bytes);
+
+/* For who looks, read-only. */
+
+/* Gets one message and its tag. 0: go on; anything else ends the look with this message. */
+typedef int (*shmp_spsc_item_fn)(void *context, const struct shmp_item *item, uint64_t tag);
+
+/* As a kind's look() says; @look->from is a position of the ring. */
+int shmp_spsc_ring_look(const struct shmp_spsc_ring *ring, struct shmp_look *look,
+			shmp_spsc_item_fn fn, void *context);
 
 #endif

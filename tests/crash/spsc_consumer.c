@@ -265,7 +265,7 @@ TEST(pop_of_one_like_the_last_with_a_waiting_producer, .timeout_s = 60)
 {
 	struct scene *scene = as_before(128, 8);
 	struct shmp_spsc_control *control = scene->ring.segment.map.control;
-	struct shmp_endpoint *producer = &scene->ring.producer.endpoints[SHMP_SPSC_PRODUCER];
+	struct shmp_endpoint *producer = scene->ring.producer.self;
 
 	shmp_waiter_prepare(&control->not_full, producer, SHMP_SPSC_PRODUCER, false);
 	try_pop(scene, "pop of 8 bytes again, producer waits");
@@ -289,7 +289,7 @@ TEST(pop_with_a_waiting_producer_takes_it_or_it_comes_again, .timeout_s = 60)
 {
 	struct scene *scene = with_messages(0, 2, 2000);
 	struct shmp_spsc_control *control = scene->ring.segment.map.control;
-	struct shmp_endpoint *producer = &scene->ring.producer.endpoints[SHMP_SPSC_PRODUCER];
+	struct shmp_endpoint *producer = scene->ring.producer.self;
 
 	shmp_waiter_prepare(&control->not_full, producer, SHMP_SPSC_PRODUCER, false);
 	try_pop(scene, "pop, producer waits");

@@ -262,7 +262,7 @@ TEST(push_to_a_waiting_consumer_is_whole_or_not_at_all, .timeout_s = 60)
 {
 	struct scene *scene = empty_at(500 * 8, 24);
 	struct shmp_spsc_control *control = scene->ring.segment.map.control;
-	struct shmp_endpoint *consumer = &scene->ring.consumer.endpoints[SHMP_SPSC_CONSUMER];
+	struct shmp_endpoint *consumer = scene->ring.consumer.self;
 
 	shmp_waiter_prepare(&control->not_empty, consumer, SHMP_SPSC_CONSUMER, false);
 	try(scene, "push, consumer waits", push, sent_or_not);
@@ -329,7 +329,7 @@ TEST(a_batch_is_sent_all_or_nothing, .timeout_s = 60)
 static struct scene *died_before_cursor(bool is_read)
 {
 	struct scene *scene = scene_open(SCENE_CAPACITY - 64);
-	struct shmp_endpoint *producer = &scene->ring.producer.endpoints[SHMP_SPSC_PRODUCER];
+	struct shmp_endpoint *producer = scene->ring.producer.self;
 	uint64_t before;
 
 	scene_publish(scene, 10);

@@ -32,22 +32,24 @@ struct subject {
 	uint8_t *ctl_before, *data_before;
 };
 
-static uint8_t *map_guarded(int fd, uint64_t bytes, uint64_t times, int protection)
+/* @parts of it, each @times in a row. */
+static uint8_t *map_guarded(int fd, uint64_t bytes, uint64_t parts, uint64_t times, int protection)
 {
 	uint8_t *room = mmap(NULL, bytes * times + 2 * PAGE, PROT_NONE,
 			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	SHMT_REQUIRE(room != MAP_FAILED);
-	for (uint64_t i = 0; i < times; i++)
-		SHMT_REQUIRE(mmap(room + PAGE + i * bytes, bytes, protection,
-				  MAP_SHARED | MAP_FIXED, fd, 0) != MAP_FAILED);
+	for (uint64_t i = 0; i < parts * times; i++)
+		SHMT_REQUIRE(mmap(room + PAGE + i * (bytes / parts), bytes / parts, protection,
+				  MAP_SHARED | MAP_FIXED, fd,
+				  (off_t)(i / times * (bytes / parts))) != MAP_FAILED);
 	return room + PAGE;
 }
 
 static struct shmp_segment map(const struct shmt_segment *segment, int protection)
 {
 	const struct shmp_plan *plan = &segment->plan;
-	uint8_t *ctl = map_guarded(segment->fds.ctl, plan->ctl_bytes, 1, protection);
+	uint8_t *ctl = map_guarded(segment->fds.ctl, plan->ctl_bytes, 1, 1, protection);
 	struct shmp_segment view = { .mirrored = segment->kind->mirrored, .plan = *plan };
 
 	view.head = (void *)ctl;
@@ -55,6 +57,7 @@ static struct shmp_segment map(const struct shmt_segment *segment, int protectio
 	view.endpoints = (void *)(ctl + sizeof(struct shmp_head) + plan->control_bytes);
 	if (plan->data_bytes > 0)
 		view.data = map_guarded(segment->fds.data, plan->data_bytes,
+					plan->rings != 0 ? plan->rings : 1,
 					segment->kind->mirrored ? 2 : 1, protection);
 	return view;
 }
