@@ -41,13 +41,13 @@ const char *shmc_observer_kind(const struct shmc_observer *observer)
 	return observer->object.kind->name;
 }
 
-enum shmc_stream shmc_observer_streams(const struct shmc_observer *observer)
+enum shmc_positions shmc_observer_positions(const struct shmc_observer *observer)
 {
 	const struct shmp_kind *kind = observer->object.kind;
 
 	if (!kind->streams)
-		return SHMC_STREAM_NONE;
-	return kind->byte_positions ? SHMC_STREAM_BYTES : SHMC_STREAM_ITEMS;
+		return SHMC_POSITIONS_REUSED;
+	return kind->byte_positions ? SHMC_POSITIONS_BYTES : SHMC_POSITIONS_ITEMS;
 }
 
 enum shmc_result shmc_observer_look(const struct shmc_observer *observer, struct shmc_look *look,

@@ -115,7 +115,7 @@ static int show(void *context, const struct shmc_item *item)
 		return 1;
 	if (viewer->follows && item->flags & SHMC_ITEM_UNFINISHED)
 		return 1;
-	if (viewer->follows && shmc_observer_streams(viewer->observer) == SHMC_STREAM_NONE &&
+	if (viewer->follows && shmc_observer_positions(viewer->observer) == SHMC_POSITIONS_REUSED &&
 	    !has_changed(viewer, item))
 		return 0;
 	if (viewer->skip > 0) {
@@ -168,7 +168,7 @@ static int skip_to_last(struct viewer *viewer, uint64_t last)
 static void tell_missed(struct viewer *viewer)
 {
 	uint64_t missed = viewer->look.missed - viewer->told;
-	bool counts_bytes = shmc_observer_streams(viewer->observer) == SHMC_STREAM_BYTES;
+	bool counts_bytes = shmc_observer_positions(viewer->observer) == SHMC_POSITIONS_BYTES;
 
 	if (missed == 0)
 		return;
@@ -205,7 +205,7 @@ static int report_quiet(const struct viewer *viewer)
 static int follow(struct viewer *viewer)
 {
 	const struct options *options = viewer->options;
-	bool streams = shmc_observer_streams(viewer->observer) != SHMC_STREAM_NONE;
+	bool streams = shmc_observer_positions(viewer->observer) != SHMC_POSITIONS_REUSED;
 	int64_t pause_ns = PAUSE_MIN_NS, quiet_ns = 0;
 	int code = 0;
 

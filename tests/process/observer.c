@@ -181,7 +181,7 @@ TEST(any_kind_is_observed_by_its_name_alone)
 	shmt_assert_ok(shmc_mpmc_try_push(producer, "hello", 5));
 	shmt_assert_ok(shmc_observer_open(scene.client, "many", &observer, &error));
 	ck_assert_str_eq(shmc_observer_kind(observer), "mpmc");
-	ck_assert_int_eq(shmc_observer_streams(observer), SHMC_STREAM_ITEMS);
+	ck_assert_int_eq(shmc_observer_positions(observer), SHMC_POSITIONS_ITEMS);
 	shmt_assert_ok(shmc_observer_look(observer, &look, note, &shown));
 	ck_assert_str_eq(shown.last, "hello");
 	shmt_assert_ok(shmc_observer_figures(observer, add_figure, &depth));

@@ -61,7 +61,7 @@ struct shmc_look {
 	void *buffer;
 	uint64_t buffer_bytes;
 	/** Grows by what lay between an earlier look and this one and was gone: messages, or bytes
-	 *  with SHMC_STREAM_BYTES. */
+	 *  with SHMC_POSITIONS_BYTES. */
 	uint64_t missed;
 	uint32_t flags; /* SHMC_LOOK_GONE */
 	uint32_t reserved;
@@ -96,14 +96,14 @@ struct shmc_observer *shmc_observer_close(struct shmc_observer *observer);
 const char *shmc_observer_kind(const struct shmc_observer *observer);
 
 /** What its positions mean to who follows. */
-enum shmc_stream {
-	SHMC_STREAM_NONE = 0,  /* they are used again: what is there changes (fields, elements) */
-	SHMC_STREAM_ITEMS = 1, /* never used again, they count items: go on where a look ended */
-	SHMC_STREAM_BYTES = 2, /* the same, they count bytes */
+enum shmc_positions {
+	SHMC_POSITIONS_REUSED = 0, /* what is there changes: fields, elements */
+	SHMC_POSITIONS_ITEMS = 1, /* never used again, they count items: go on where a look ended */
+	SHMC_POSITIONS_BYTES = 2, /* the same, they count bytes */
 };
 
 /** Whether it can be followed by positions. Since: 0.1 */
-enum shmc_stream shmc_observer_streams(const struct shmc_observer *observer);
+enum shmc_positions shmc_observer_positions(const struct shmc_observer *observer);
 
 /**
  * Shows what is in the segment, item by item.
