@@ -195,13 +195,18 @@ struct broadcast_send {
 	const void *data;
 	uint64_t size;
 	uint8_t *room;
+	bool waits; /* for room, if there is none */
 };
 
 static int broadcast_move_push(void *context)
 {
 	struct broadcast_send *send = context;
+	struct shmp_broadcast_writer *writer = &send->broadcast->writer;
+	int r = shmp_broadcast_push(writer, send->data, send->size);
 
-	return shmp_broadcast_push(&send->broadcast->writer, send->data, send->size);
+	if (r == SHMP_FULL && send->waits)
+		shmp_broadcast_queue(writer, shmp_broadcast_need(send->size));
+	return r;
 }
 
 static int broadcast_move_reserve(void *context)
@@ -216,9 +221,13 @@ static SHMP_COLD int broadcast_send(struct broadcast_send *send, int64_t timeout
 				    shmc__move_fn move)
 {
 	struct shmc_broadcast *broadcast = send->broadcast;
-	int r = shmc__move_receive(&broadcast->object, &broadcast->writer.ring.control->not_full,
-				   timeout_ns, move, send);
+	int r;
 
+	send->waits = timeout_ns != 0 || shmc__bell_is_open(&broadcast->object.bell);
+	r = shmc__move_receive(&broadcast->object, &broadcast->writer.ring.control->not_full,
+			       timeout_ns, move, send);
+	if (r != SHMP_DONE && timeout_ns != 0 && shmp_broadcast_leave_queue(&broadcast->writer))
+		broadcast_tell(broadcast);
 	broadcast_set_gates(broadcast);
 	return r;
 }

@@ -1,16 +1,10 @@
-/* broadcast: what is not on the fast path. See broadcast.h; the broker's side: broadcast_kind.c. */
+/*
+ * broadcast: what is not on the fast path. See broadcast.h; whose turn it is: broadcast_turn.c; the
+ * broker's side: broadcast_kind.c.
+ */
 #include "protocol/broadcast.h"
 
-#include <sched.h>
-#include <unistd.h>
-
 #include "protocol/broadcast_scan.h"
-
-#define PATIENCE_NS   UINT64_C(50000) /* with a turn that is not used */
-#define PATIENCE_ALL  20u	      /* turns that one who waits goes past, then he goes himself */
-#define CLOSE_LOOKS   200u	      /* before the first yield */
-#define TURN_MESSAGES 1u
-#define TURN_CROWDED  64u /* when writers share cores: a turn costs a switch of processes */
 
 #ifdef SHMP_BROADCAST_RACES
 /* Not seen by the thread sanitizer: what it would report is what validation is there for. */
@@ -97,7 +91,7 @@ static uint64_t scan_readers(const struct shmp_broadcast *ring, uint64_t gate)
 	return gate;
 }
 
-static uint64_t scan_gate(const struct shmp_broadcast_writer *writer)
+uint64_t shmp_broadcast_scan_gate(const struct shmp_broadcast_writer *writer)
 {
 	const struct shmp_broadcast *ring = &writer->ring;
 	uint64_t tail = shmp_broadcast_load_tail(ring) >> 8;
@@ -140,7 +134,7 @@ int shmp_broadcast_room_again(struct shmp_broadcast_writer *writer, uint64_t end
 	if (end > SHMP_BROADCAST_POSITION_MAX)
 		return -EBADMSG;
 	if (end > writer->gate)
-		writer->gate = scan_gate(writer);
+		writer->gate = shmp_broadcast_scan_gate(writer);
 	if (end > writer->gate)
 		return SHMP_FULL;
 	r = raise_horizon(&writer->ring, end, &horizon);
@@ -148,82 +142,6 @@ int shmp_broadcast_room_again(struct shmp_broadcast_writer *writer, uint64_t end
 		return r;
 	writer->limit = horizon < writer->gate ? horizon : writer->gate;
 	return SHMP_DONE;
-}
-
-static uint32_t active_writers(const struct shmp_broadcast *ring)
-{
-	uint32_t count = 0;
-
-	for (uint32_t i = 0; i < ring->writers; i++)
-		count += shmp_endpoint_look(&ring->endpoints[i]) == SHMP_ENDPOINT_ACTIVE;
-	return count;
-}
-
-static uint64_t load_serving(const struct shmp_broadcast *ring)
-{
-	/* relaxed: advice, by which nothing is protected */
-	return atomic_load_explicit(&ring->control->serving, memory_order_relaxed);
-}
-
-/* From @turn to the next one; nothing when somebody has done it. */
-static void pass_turn(const struct shmp_broadcast *ring, uint64_t turn)
-{
-	/* relaxed: as load_serving */
-	atomic_compare_exchange_strong_explicit(&ring->control->serving, &turn, turn + 1,
-						memory_order_relaxed, memory_order_relaxed);
-}
-
-/* Lets others run: on a core that is shared, the one whose turn it is may be waiting for it. */
-static void pause_before(uint32_t look)
-{
-	if (look >= CLOSE_LOOKS)
-		sched_yield();
-	else
-		__asm__ __volatile__("" ::: "memory"); /* volatile: an empty loop would go away */
-}
-
-static void await_turn(struct shmp_broadcast_writer *writer)
-{
-	const struct shmp_broadcast *ring = &writer->ring;
-	uint64_t since = shmp_clock_ns();
-	uint64_t seen = load_serving(ring);
-	uint32_t passed = 0;
-
-	for (uint32_t look = 0; passed < PATIENCE_ALL; look++) {
-		uint64_t serving = load_serving(ring);
-
-		if ((int64_t)(serving - writer->ticket) >= 0)
-			return;
-		pause_before(look);
-		if (serving != seen) {
-			seen = serving;
-			since = shmp_clock_ns();
-		} else if (look % 16 == 0 && shmp_clock_ns() - since > PATIENCE_NS) {
-			pass_turn(ring, serving);
-			passed++;
-		}
-	}
-}
-
-void shmp_broadcast_give_way(struct shmp_broadcast_writer *writer)
-{
-	const struct shmp_broadcast *ring = &writer->ring;
-
-	/* somebody may have gone past a turn that was not used */
-	if (ring->is_exclusive || (writer->turn_left != 0 && load_serving(ring) == writer->ticket))
-		return;
-	/* relaxed: as load_serving */
-	writer->ticket = atomic_fetch_add_explicit(&ring->control->tickets, 1,
-						   memory_order_relaxed);
-	await_turn(writer);
-	if (writer->cores == 0)
-		writer->cores = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
-	writer->turn_left = active_writers(ring) >= writer->cores ? TURN_CROWDED : TURN_MESSAGES;
-}
-
-void shmp_broadcast_end_turn(struct shmp_broadcast_writer *writer)
-{
-	pass_turn(&writer->ring, writer->ticket);
 }
 
 int shmp_broadcast_reserve(struct shmp_broadcast_writer *writer, uint64_t size,
@@ -503,7 +421,7 @@ static void join(struct shmp_broadcast_reader *reader)
 	/* relaxed: the fence orders it */
 	atomic_store_explicit(&reader->self->cursor, tail << 8 | SHMP_BROADCAST_ACTIVE,
 			      memory_order_relaxed);
-	/* [C] fence; pairs with scan_gate */
+	/* [C] fence; pairs with shmp_broadcast_scan_gate */
 	atomic_thread_fence(memory_order_seq_cst);
 	reader->joined = shmp_broadcast_load_tail(ring) >> 8;
 	shmp_broadcast_move_to(reader, reader->joined);

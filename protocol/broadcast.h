@@ -66,7 +66,10 @@
  * is whole has a boundary in or before its first sixteenth. They are hints: the tag decides.
  *
  * Fairness: who lost a race, or sees that others queue, takes a ticket and waits for its turn,
- * briefly; anybody goes past a turn that is not used. Tickets order, they protect nothing.
+ * briefly; anybody goes past a turn that is not used. Tickets order, they protect nothing. Who has
+ * to wait for room says in its cursor for how much and with which ticket: nobody goes past it while
+ * that room is not there, or a large message would wait for as long as small ones come. Once it is
+ * there, or the one who waited is repaired, the turn is as any other.
  *
  * Limits, by contract. A writer stopped in the middle of a push, also before its CAS, holds the
  * other writers after one lap, and readers at its position; figures name it. A reader stopped in
@@ -116,6 +119,8 @@
 #define SHMP_BROADCAST_INTENDED (UINT64_C(1) << 63)
 /* The cursor of a reader is position << 8 | this, 0 = none. */
 #define SHMP_BROADCAST_ACTIVE UINT64_C(1)
+/* That of a writer who waits for room: this | the last 31 bits of its ticket << 32 | its need. */
+#define SHMP_BROADCAST_QUEUED (UINT64_C(1) << 63)
 
 enum shmp_broadcast_option {
 	SHMP_BROADCAST_CAPACITY_BYTES = 0,
@@ -147,7 +152,8 @@ struct shmp_broadcast_control {
 	uint64_t horizon_reserved[14];
 	_Alignas(128) _Atomic uint64_t tickets; /* next one to be taken */
 	_Atomic uint64_t serving;		/* whose turn it is */
-	uint64_t tickets_reserved[14];
+	_Atomic uint64_t late;			/* endpoint + 1 of who catches up, 0 = nobody */
+	uint64_t tickets_reserved[13];
 	_Alignas(128) _Atomic uint64_t boundary[SHMP_BROADCAST_BOUNDARIES];
 	struct shmp_waiter not_empty; /* where readers wait */
 	struct shmp_waiter not_full;  /* where writers wait */
@@ -158,6 +164,7 @@ SHMP_FIELD(shmp_broadcast_control, horizon, 128);
 SHMP_FIELD(shmp_broadcast_control, secret, 136);
 SHMP_FIELD(shmp_broadcast_control, tickets, 256);
 SHMP_FIELD(shmp_broadcast_control, serving, 264);
+SHMP_FIELD(shmp_broadcast_control, late, 272);
 SHMP_FIELD(shmp_broadcast_control, boundary, 384);
 SHMP_FIELD(shmp_broadcast_control, not_empty, 512);
 SHMP_FIELD(shmp_broadcast_control, not_full, 576);
@@ -198,15 +205,21 @@ struct shmp_broadcast_writer {
 	uint64_t limit; /* no claim may end behind this: the lesser of gate and horizon */
 	uint64_t gate;
 	uint32_t endpoint;
-	uint32_t turn_left; /* messages; 0: it is not our turn */
+	uint32_t turn_left; /* claims; 0: it is not our turn */
 	uint64_t ticket;
+	uint64_t queued_need; /* of what it waits for, as the cursor says; 0: nothing */
 	uint32_t cores;
-	bool is_holding; /* a claim is in hand, by reserve */
-	uint64_t held;	 /* the tail word that it replaced */
+	bool has_ticket;
+	bool is_held_up;       /* the last time the turn was one's who waits for room */
+	bool is_late;	       /* catches up */
+	uint64_t contended_ns; /* when it was last in others' way */
+	bool is_holding;       /* a claim is in hand, by reserve */
+	uint64_t held;	       /* the tail word that it replaced */
 	uint64_t held_need;
 	struct shmp_waiter_memory telling_readers;
 	struct shmp_waiter_memory telling_writers;
 	struct shmp_waiter_memory ringing[SHMP_ENDPOINTS_MAX];
+	uint64_t sent_before[SHMP_ENDPOINTS_MAX]; /* by each writer, when contention began */
 };
 
 struct shmp_broadcast_message {
@@ -328,18 +341,36 @@ static inline void shmp_broadcast_copy(const struct shmp_broadcast *ring, void *
 /* No claim to @end by what is known: look again. DONE, FULL, -EBADMSG. */
 SHMP_COLD int shmp_broadcast_room_again(struct shmp_broadcast_writer *writer, uint64_t end);
 
-/* Lost a race, or others queue: waits for the own turn, briefly. */
-SHMP_COLD void shmp_broadcast_give_way(struct shmp_broadcast_writer *writer);
-SHMP_COLD void shmp_broadcast_end_turn(struct shmp_broadcast_writer *writer);
+/*
+ * Lost a race, or others queue: waits for the own turn, briefly. DONE: try; FULL: it is the turn of
+ * one who waits for room that is not there, and nobody goes past him.
+ */
+SHMP_COLD int shmp_broadcast_give_way(struct shmp_broadcast_writer *writer);
+/* A claim was made, by one who has a turn or had to wait for room. */
+SHMP_COLD void shmp_broadcast_use_turn(struct shmp_broadcast_writer *writer);
+
+/* Who got FULL for a claim of @need units and is going to wait says so: nobody goes past him. */
+SHMP_COLD void shmp_broadcast_queue(struct shmp_broadcast_writer *writer, uint64_t need);
+/* Does not wait any more, for whatever reason. True: tell the writers. */
+SHMP_COLD bool shmp_broadcast_leave_queue(struct shmp_broadcast_writer *writer);
+
+static inline uint64_t shmp_broadcast_queued(uint64_t ticket, uint64_t need)
+{
+	return SHMP_BROADCAST_QUEUED | (ticket & INT32_MAX) << 32 | need;
+}
 
 static inline bool shmp_broadcast_others_queue(const struct shmp_broadcast_writer *writer)
 {
 	const struct shmp_broadcast_control *control = writer->ring.control;
 
 	/* relaxed: a hint, by which nothing is protected */
-	return atomic_load_explicit(&control->tickets, memory_order_relaxed) !=
-	       /* relaxed: as above */
-	       atomic_load_explicit(&control->serving, memory_order_relaxed);
+	uint64_t tickets = atomic_load_explicit(&control->tickets, memory_order_relaxed);
+	/* relaxed: as above */
+	uint64_t serving = atomic_load_explicit(&control->serving, memory_order_relaxed);
+
+	/* relaxed: as above */
+	return tickets != serving ||
+	       atomic_load_explicit(&control->late, memory_order_relaxed) != 0;
 }
 
 static inline void shmp_broadcast_intend(struct shmp_endpoint *self, uint64_t intent)
@@ -375,15 +406,19 @@ static inline int shmp_broadcast_take(struct shmp_broadcast_writer *writer, uint
 {
 	/* relaxed: the intent's release publishes it */
 	atomic_store_explicit(&writer->self->intent[1], need, memory_order_relaxed);
-	if (SHMP_UNLIKELY(shmp_broadcast_others_queue(writer)))
-		shmp_broadcast_give_way(writer);
+	if (!writer->ring.is_exclusive && SHMP_UNLIKELY(shmp_broadcast_others_queue(writer))) {
+		int r = shmp_broadcast_give_way(writer);
+
+		if (r != SHMP_DONE)
+			return r;
+	}
 	for (uint32_t attempt = 0; attempt < SHMP_BROADCAST_ATTEMPTS; attempt++) {
 		uint64_t tail = shmp_broadcast_load_tail(&writer->ring);
 		uint64_t end = (tail >> 8) + need;
+		int r;
 
 		if (SHMP_UNLIKELY(end > writer->limit)) {
-			int r = shmp_broadcast_room_again(writer, end);
-
+			r = shmp_broadcast_room_again(writer, end);
 			if (r != SHMP_DONE)
 				return r;
 		}
@@ -392,12 +427,14 @@ static inline int shmp_broadcast_take(struct shmp_broadcast_writer *writer, uint
 			    shmp_broadcast_tail_word(end, writer->endpoint + UINT64_C(1))))) {
 			/* [O] fence; pairs with shmp_broadcast_is_whole. Before the first byte */
 			atomic_thread_fence(memory_order_release);
-			if (SHMP_UNLIKELY(writer->turn_left != 0) && --writer->turn_left == 0)
-				shmp_broadcast_end_turn(writer);
+			if (SHMP_UNLIKELY((writer->turn_left | writer->queued_need) != 0))
+				shmp_broadcast_use_turn(writer);
 			*ret_tail = tail;
 			return SHMP_DONE;
 		}
-		shmp_broadcast_give_way(writer);
+		r = shmp_broadcast_give_way(writer);
+		if (r != SHMP_DONE)
+			return r;
 	}
 	return -EBADMSG;
 }

@@ -41,4 +41,18 @@ static inline bool shmp_broadcast_load_cursor(const struct shmp_endpoint *endpoi
 	return (word & SHMP_BROADCAST_ACTIVE) != 0;
 }
 
+/* Whether the writer @endpoint waits for room in the turn @turn, and how much. */
+static inline bool shmp_broadcast_load_queued(const struct shmp_endpoint *endpoint, uint64_t turn,
+					      uint64_t *ret_need)
+{
+	/* relaxed: advice, as the tickets are */
+	uint64_t word = atomic_load_explicit(&endpoint->cursor, memory_order_relaxed);
+
+	*ret_need = word & UINT32_MAX;
+	return word >> 32 == shmp_broadcast_queued(turn, 0) >> 32;
+}
+
+/* The gate as it is now, for @writer. */
+uint64_t shmp_broadcast_scan_gate(const struct shmp_broadcast_writer *writer);
+
 #endif

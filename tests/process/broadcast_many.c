@@ -3,7 +3,6 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
 #include "tests/support/broadcast_client.h"
 #include "tests/support/broker.h"
@@ -240,45 +239,6 @@ TEST(a_stopped_reader_holds_no_writer_that_overwrites, .timeout_s = 60)
 	for (uint64_t i = 0; i < 5000; i++)
 		shmt_assert_ok(shmt_broadcast_send(scene.writer, i, 100, SHMC_TRY));
 	shmt_peer_kill(&peer);
-	scene_close(&scene);
-}
-
-/* Fairness */
-
-TEST(writers_that_saturate_it_get_about_as_much_each, .timeout_s = 60)
-{
-	enum {
-		WRITERS = 4
-	};
-	struct scene scene = scene_open(OPTIONS(.capacity_bytes = 65536));
-	uint64_t first[WRITERS], least, most;
-	struct shmt_peer peers[WRITERS];
-	double ratio = 9;
-
-	scene.size = 56;
-	for (uint32_t i = 0; i < WRITERS; i++)
-		peers[i] = start(&scene, write_until_stopped, i);
-	/* a machine that others use gives unequal time now and then: a calm stretch is enough */
-	for (int attempt = 0; attempt < 20 && ratio > 1.2; attempt++) {
-		for (uint32_t i = 0; i < WRITERS; i++)
-			first[i] = atomic_load(&scene.shared->sent[i]);
-		nanosleep(&(struct timespec){ .tv_nsec = 700 * MS_NS }, NULL);
-		least = UINT64_MAX;
-		most = 0;
-		for (uint32_t i = 0; i < WRITERS; i++) {
-			uint64_t sent = atomic_load(&scene.shared->sent[i]) - first[i];
-
-			least = sent < least ? sent : least;
-			most = sent > most ? sent : most;
-		}
-		ratio = least > 0 ? (double)most / (double)least : 9;
-	}
-	printf("# busiest to slowest of %d writers: %.2f, %lu messages\n", WRITERS, ratio,
-	       (unsigned long)most);
-	atomic_store(&scene.shared->stop, true);
-	for (uint32_t i = 0; i < WRITERS; i++)
-		shmt_peer_join(&peers[i]);
-	ck_assert(ratio <= 1.2);
 	scene_close(&scene);
 }
 
