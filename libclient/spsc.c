@@ -354,27 +354,33 @@ static bool spsc_give_head_start(struct shmc_spsc *queue)
 	return true;
 }
 
-/* An answer to what was just sent comes within a few hundred ns: nothing is done between looks. */
-static void spsc_look_closely(struct shmc_spsc *queue)
+/*
+ * An answer to what was just sent comes within a few hundred ns: nothing is done between looks.
+ * Whether something came.
+ */
+static bool spsc_look_closely(struct shmc_spsc *queue)
 {
 	int looks;
 
 	if (queue->object.client->spin_ns == 0 || spsc_give_head_start(queue))
-		return;
-	for (looks = 0; looks < SPSC_CLOSE_LOOKS && !shmp_spsc_look(&queue->consumer); looks++)
+		return true;
+	for (looks = 0; looks < SPSC_CLOSE_LOOKS; looks++) {
+		if (shmp_spsc_look(&queue->consumer)) {
+			queue->came_soon = looks <= SPSC_SOON ? queue->came_soon + 1 : 0;
+			return true;
+		}
 		shmc__wait_pause();
-	queue->came_soon = looks <= SPSC_SOON ? queue->came_soon + 1 : 0;
+	}
+	queue->came_soon = 0;
+	return false;
 }
 
 static SHMP_COLD int spsc_receive(struct shmc_spsc *queue, int64_t timeout_ns, shmc__move_fn move,
 				  struct spsc_receive *receive)
 {
-	int r;
+	int r = shmc__move_receive(&queue->object, spsc_consumer_waiter(queue), timeout_ns, move,
+				   receive);
 
-	if (timeout_ns != 0)
-		spsc_look_closely(queue);
-	r = shmc__move_receive(&queue->object, spsc_consumer_waiter(queue), timeout_ns, move,
-			       receive);
 	if (shmc__bell_is_open(&queue->object.bell))
 		spsc_set_gates(queue);
 	return r;
@@ -399,6 +405,21 @@ static int spsc_move_pop(void *context)
 	return r;
 }
 
+/* A short message that is there: a straight line without a call. */
+static inline bool spsc_pop_short(struct shmc_spsc *queue, void *buffer, uint64_t buffer_bytes,
+				  struct shmc_message *ret_message)
+{
+	struct shmp_spsc_message message;
+
+	if (!shmc__gate_is_open(queue->pop_gate))
+		return false;
+	if (SHMP_UNLIKELY(shmp_spsc_pop_quick(&queue->consumer, buffer, buffer_bytes, &message) !=
+			  SHMP_DONE))
+		return false;
+	spsc_give(&message, ret_message);
+	return true;
+}
+
 static SHMC__HOT __attribute__((noinline)) enum shmc_result spsc_pop_long(
 	struct shmc_spsc *queue, void *buffer, uint64_t buffer_bytes, int64_t timeout_ns,
 	struct shmc_message *ret_message)
@@ -415,23 +436,11 @@ static SHMC__HOT __attribute__((noinline)) enum shmc_result spsc_pop_long(
 		return SHMC_FORKED;
 	if (queue->role != SHMC_SPSC_CONSUMER || queue->consumer.shown_items != 0)
 		return SHMC_INVALID;
+	if (timeout_ns != 0 && spsc_look_closely(queue) &&
+	    spsc_pop_short(queue, buffer, buffer_bytes, ret_message))
+		return spsc_taken(queue);
 	r = spsc_receive(queue, timeout_ns, spsc_move_pop, &receive);
 	return r == SHMP_DONE ? spsc_taken(queue) : shmc__move_answer(&queue->object, r);
-}
-
-/* A short message that is there: a straight line without a call. */
-static inline bool spsc_pop_short(struct shmc_spsc *queue, void *buffer, uint64_t buffer_bytes,
-				  struct shmc_message *ret_message)
-{
-	struct shmp_spsc_message message;
-
-	if (!shmc__gate_is_open(queue->pop_gate))
-		return false;
-	if (SHMP_UNLIKELY(shmp_spsc_pop_quick(&queue->consumer, buffer, buffer_bytes, &message) !=
-			  SHMP_DONE))
-		return false;
-	spsc_give(&message, ret_message);
-	return true;
 }
 
 SHMC__HOT enum shmc_result shmc_spsc_pop(struct shmc_spsc *queue, void *buffer,
@@ -491,8 +500,11 @@ SHMC__HOT enum shmc_result shmc_spsc_peek_batch(struct shmc_spsc *queue,
 		return SHMC_INVALID;
 	if (shmc__gate_is_open(queue->peek_gate))
 		r = spsc_move_peek(&receive);
-	if (SHMP_UNLIKELY(r != SHMP_DONE))
+	if (SHMP_UNLIKELY(r != SHMP_DONE)) {
+		if (timeout_ns != 0)
+			(void)spsc_look_closely(queue);
 		r = spsc_receive(queue, timeout_ns, spsc_move_peek, &receive);
+	}
 	if (SHMP_UNLIKELY(r != SHMP_DONE))
 		return shmc__move_answer(&queue->object, r);
 	queue->pop_gate = &shmc__gate_closed;
