@@ -10,6 +10,7 @@
 #include "protocol/mpmc.h"
 #include "protocol/record.h"
 #include "protocol/spsc.h"
+#include "protocol/stream.h"
 
 /* a row for each */
 /* clang-format off */
@@ -21,6 +22,7 @@ const struct shmp_kind *const shmp_kinds[] = {
 	&shmp_record_kind,
 	&shmp_array_kind,
 	&shmp_atomic_kind,
+	&shmp_stream_kind,
 };
 /* clang-format on */
 const size_t shmp_kind_count = sizeof(shmp_kinds) / sizeof(shmp_kinds[0]);

@@ -25,6 +25,12 @@ ROOTS = [
     "shmc_spsc_peek",
     "shmc_spsc_peek_batch",
     "shmc_spsc_release",
+    "shmc_stream_write",
+    "shmc_stream_reserve",
+    "shmc_stream_commit",
+    "shmc_stream_read",
+    "shmc_stream_borrow",
+    "shmc_stream_release",
     "shmc_array_get",
     "shmc_array_set",
     "shmc_array_read",
@@ -36,7 +42,7 @@ ROOTS = [
 
 # What is done again and again while waiting: called through a pointer by these functions, and
 # walked by itself where the compiler kept it.
-MOVES = "spsc_move_"
+MOVES = ("spsc_move_", "stream_move_")
 MOVERS = {"shmc__move_receive"}
 
 # Not walked, and why.
@@ -48,6 +54,8 @@ BEYOND = {
     "move_arm_and_look": "as shmc__bell_arm",
     "spsc_tell_consumer": "the other side asked to be woken",
     "spsc_tell_producer": "the other side asked to be woken",
+    "stream_tell_reader": "the other side asked to be woken",
+    "stream_tell_writer": "the other side asked to be woken",
 }
 
 COPIES = {"memcpy", "memmove"}

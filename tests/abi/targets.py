@@ -43,6 +43,7 @@ HEADERS = [
     "schema.h",
     "segment.h",
     "spsc.h",
+    "stream.h",
     "type.h",
     "waiter.h",
 ]

@@ -16,6 +16,7 @@
 #include "shmclient/record.h"
 #include "shmclient/result.h"
 #include "shmclient/spsc.h"
+#include "shmclient/stream.h"
 #include "shmclient/type.h"
 
 #define SHMC_VERSION_MAJOR 0
