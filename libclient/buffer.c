@@ -238,6 +238,7 @@ enum shmc_result shmc_buffer_owner(const struct shmc_buffer *buffer,
 		.waiting = owner.waiting,
 		.owner_died = owner.needs_recovery,
 		.deaths = owner.deaths,
+		.unrecoverable = owner.is_unrecoverable,
 	};
 	return SHMC_OK;
 }

@@ -64,17 +64,25 @@ static int mapping_make_writable(struct shmc__mapping *mapping, const struct shm
 	return 0;
 }
 
-/* With the rights of @role beside those it has; what is mapped over is locked anew. */
+/*
+ * With the rights of @role beside those it has; what is mapped over is locked anew. Where that
+ * cannot be had, those who use it keep it as it is, and nobody else gets it until it can.
+ */
 static int mapping_extend(struct shmc__mapping *mapping, const struct shmp_role *role,
 			  const struct shmc__attachment *attachment)
 {
-	int r = 0;
+	int r;
 
 	if (role->ctl > mapping->ctl_access || role->data > mapping->data_access) {
+		mapping->is_locked = false;
 		r = mapping_make_writable(mapping, role, attachment);
-		if (r == 0)
-			r = shmp_segment_lock(&mapping->segment);
+		if (r < 0)
+			return r;
 	}
+	if (mapping->is_locked)
+		return 0;
+	r = shmp_segment_lock(&mapping->segment);
+	mapping->is_locked = r == 0;
 	return r;
 }
 
@@ -96,6 +104,7 @@ static int mapping_make(const struct shmc__mapping *wanted, const struct shmp_ro
 	}
 	mapping->ctl_access = role->ctl;
 	mapping->data_access = role->data;
+	mapping->is_locked = true;
 	shmc__process_hold_mapping(&mapping->ctl, mapping->segment.head,
 				   mapping->segment.plan.ctl_bytes);
 	if (mapping->segment.data)

@@ -9,6 +9,7 @@
 #ifndef SHMC__MAPPING_H
 #define SHMC__MAPPING_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -24,6 +25,7 @@ struct shmc__mapping {
 	unsigned int references;
 	enum shmp_access ctl_access;
 	enum shmp_access data_access;
+	bool is_locked; /* as the plan wants it */
 	dev_t device;
 	ino_t ctl_inode;
 	ino_t data_inode;

@@ -170,9 +170,12 @@ TEST(given_back_without_mending_it_is_unrecoverable_for_good)
 {
 	struct scene scene = scene_open();
 	struct shmt_puppet reader = puppet_of(&scene, SHMC_BUFFER_READER);
+	struct shmc_buffer_owner owner;
 
 	leave_half_done(&scene);
 	shmt_assert_result(shmc_buffer_lock_write(scene.writer, SHMC_FOREVER), SHMC_OWNER_DIED);
+	shmt_assert_ok(shmc_buffer_owner(scene.writer, &owner));
+	ck_assert_uint_eq(owner.unrecoverable, 0);
 	shmt_puppet_begin(&reader, PUPPET_LOCK_READ, SHMC_FOREVER, 0);
 	shmt_buffer_await_waiting(scene.writer, 1);
 	shmt_assert_ok(shmc_buffer_unlock(scene.writer));
@@ -183,6 +186,9 @@ TEST(given_back_without_mending_it_is_unrecoverable_for_good)
 		shmt_assert_result(shmt_puppet_do(&reader, PUPPET_LOCK_READ, SHMC_TRY),
 				   SHMC_UNRECOVERABLE);
 	}
+	shmt_assert_ok(shmc_buffer_owner(scene.writer, &owner));
+	ck_assert_uint_eq(owner.unrecoverable, 1);
+	ck_assert_uint_eq(owner.is_held, 0);
 	shmt_puppet_end(&reader);
 	reader = puppet_of(&scene, SHMC_BUFFER_READER);
 	shmt_assert_result(shmt_puppet_do(&reader, PUPPET_LOCK_READ, SHMC_FOREVER),

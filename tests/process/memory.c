@@ -133,6 +133,63 @@ static enum shmc_result in_child(struct scene *scene, rlim_t bytes)
 	return WEXITSTATUS(status) == 0 ? SHMC_OK : SHMC_QUOTA;
 }
 
+/* As consumer while it may lock, then as producer, who has the ring mapped anew, while it may not. */
+static void widen_without_room(struct scene *scene, const struct rlimit *limit)
+{
+	struct rlimit none = { .rlim_cur = 0, .rlim_max = limit->rlim_max };
+	struct shmc_spsc *consumer, *producer;
+	struct shmc_client *client;
+	struct shmc_message message;
+	char byte;
+
+	ck_assert_int_eq(setrlimit(RLIMIT_MEMLOCK, limit), 0);
+	if (geteuid() == 0)
+		ck_assert_int_eq(setuid(12345), 0);
+	client = shmt_connect(&scene->broker);
+	shmt_assert_ok(shmc_spsc_open(client, "locked", SHMC_SPSC_CONSUMER, &consumer, NULL));
+	ck_assert_int_eq(setrlimit(RLIMIT_MEMLOCK, &none), 0);
+	for (int i = 0; i < 3; i++)
+		shmt_assert_result(
+			shmc_spsc_open(client, "locked", SHMC_SPSC_PRODUCER, &producer, NULL),
+			SHMC_QUOTA);
+	ck_assert_int_eq(setrlimit(RLIMIT_MEMLOCK, limit), 0);
+	shmt_assert_ok(shmc_spsc_open(client, "locked", SHMC_SPSC_PRODUCER, &producer, NULL));
+	ck_assert_uint_ge(mapped_kib("Locked"), 1024); /* each page by its share */
+	shmt_assert_ok(shmc_spsc_push(producer, "x", 1, SHMC_TRY));
+	shmt_assert_ok(shmc_spsc_pop(consumer, &byte, 1, SHMC_TRY, &message));
+	shmc_spsc_close(producer);
+	shmc_spsc_close(consumer);
+	shmc_disconnect(client);
+}
+
+TEST(what_could_not_be_locked_is_not_had_by_asking_again)
+{
+	struct shmc_create_options common = { .flags = SHMC_CREATE_MLOCK };
+	struct shmc_spsc_options options = { .capacity_bytes = 1 << 20,
+					     .mode = 0666,
+					     .common = &common };
+	struct scene scene = scene_open();
+	struct rlimit limit;
+	pid_t child;
+	int status;
+
+	ck_assert_int_eq(chmod(scene.broker.folder, 0711), 0);
+	shmt_assert_ok(shmc_spsc_create(scene.client, "locked", &options, NULL));
+	ck_assert_int_eq(getrlimit(RLIMIT_MEMLOCK, &limit), 0);
+	limit.rlim_cur = limit.rlim_max;
+	child = limit.rlim_max >= 4 << 20 ? fork() : -1;
+	if (child == 0) {
+		shmt_be_child();
+		widen_without_room(&scene, &limit);
+		_exit(0);
+	}
+	if (child > 0) {
+		waitpid(child, &status, 0);
+		ck_assert_int_eq(status, 0);
+	}
+	scene_close(&scene);
+}
+
 TEST(locked_segment_is_refused_to_who_may_not_lock_it)
 {
 	struct shmc_create_options common = { .flags = SHMC_CREATE_MLOCK };
@@ -148,6 +205,57 @@ TEST(locked_segment_is_refused_to_who_may_not_lock_it)
 	ck_assert_int_eq(getrlimit(RLIMIT_MEMLOCK, &limit), 0);
 	if (limit.rlim_max >= 4 << 20)
 		shmt_assert_result(in_child(&scene, limit.rlim_max), SHMC_OK);
+	scene_close(&scene);
+}
+#endif
+
+/* A sanitizer ends the program when there is no memory. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define IS_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define IS_SANITIZED 1
+#endif
+#endif
+#ifndef IS_SANITIZED
+static rlim_t address_space(void)
+{
+	FILE *file = fopen("/proc/self/statm", "re");
+	unsigned long pages = 0;
+
+	ck_assert(file && fscanf(file, "%lu", &pages) == 1);
+	fclose(file);
+	return (rlim_t)pages * 4096;
+}
+
+static int count_items(void *context, const struct shmc_item *item)
+{
+	(void)item;
+	++*(int *)context;
+	return 0;
+}
+
+TEST(a_look_that_finds_no_memory_says_so)
+{
+	struct shmc_field field = { .name = "big", .type = SHMC_TYPE_BYTES, .bytes = 16u << 20 };
+	struct shmc_record_options options = { .fields = &field, .field_count = 1 };
+	struct shmc_look look = { .from = SHMC_LOOK_OLDEST };
+	struct scene scene = scene_open();
+	struct shmc_observer *observer;
+	struct rlimit before, little;
+	int items = 0;
+
+	shmt_assert_ok(shmc_record_create(scene.client, "big", &options, NULL));
+	shmt_assert_ok(shmc_observer_open(scene.client, "big", &observer, NULL));
+	ck_assert_int_eq(getrlimit(RLIMIT_AS, &before), 0);
+	little = (struct rlimit){ address_space() + (8u << 20), before.rlim_max };
+	ck_assert_int_eq(setrlimit(RLIMIT_AS, &little), 0);
+	shmt_assert_result(shmc_observer_look(observer, &look, count_items, &items), SHMC_NO_SPACE);
+	ck_assert_int_eq(setrlimit(RLIMIT_AS, &before), 0);
+	ck_assert_int_eq(items, 0);
+	shmt_assert_ok(shmc_observer_look(observer, &look, count_items, &items));
+	ck_assert_int_eq(items, 1);
+	shmc_observer_close(observer);
 	scene_close(&scene);
 }
 #endif

@@ -222,14 +222,16 @@ void shmc_buffer_guard(struct shmc_buffer **held);
 
 /** Who holds the lock, or waits for it. */
 struct shmc_buffer_owner {
-	uint32_t is_held;    /* not 0: somebody writes; the next three are his */
-	uint32_t pid;	     /* as the broker sees it */
-	uint32_t tid;	     /* as the holder sees it */
-	uint32_t readers;    /* endpoints that hold it to read */
-	uint64_t since_ns;   /* CLOCK_MONOTONIC, up to a second less */
-	uint32_t waiting;    /* endpoints that sleep until they get it */
-	uint32_t owner_died; /* not 0: the next ones get OWNER_DIED */
-	uint64_t deaths;     /* writers that died with it, since the buffer was made */
+	uint32_t is_held;	/* not 0: somebody writes; the next three are his */
+	uint32_t pid;		/* as the broker sees it */
+	uint32_t tid;		/* as the holder sees it */
+	uint32_t readers;	/* endpoints that hold it to read */
+	uint64_t since_ns;	/* CLOCK_MONOTONIC, up to a second less */
+	uint32_t waiting;	/* endpoints that sleep until they get it */
+	uint32_t owner_died;	/* not 0: the next ones get OWNER_DIED */
+	uint64_t deaths;	/* writers that died with it, since the buffer was made */
+	uint32_t unrecoverable; /* not 0: given up for good, nobody gets it any more */
+	uint32_t reserved;
 };
 
 /**
