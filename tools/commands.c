@@ -41,7 +41,8 @@ const struct command commands[] = {
 	  "The newline is not sent; an empty line is an empty message. A line longer than the "
 	  "queue's limit ends it, named by its number, with nothing of it sent. NAME may be an spsc, "
 	  "an mpmc or a broadcast. While it is full pub waits; the receiver of an spsc that died or "
-	  "left is reported then, unless --follow waits for the next one.",
+	  "left is reported then, unless --follow waits for the next one, and so is the end of the "
+	  "broker (exit code 3).",
 	  run_pub },
 	{ "rm", "NAME", 1, 1, "", "remove a name; whoever has it open keeps the memory", "",
 	  run_rm },

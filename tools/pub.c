@@ -104,7 +104,9 @@ static int push_failed(struct queue *queue, enum shmc_result result, int64_t wai
 		return queue_peer_gone(queue, result);
 	if (result != SHMC_TIMEOUT)
 		return queue_report(queue, "sending to", result);
-	return timeout_ns >= 0 && waited_ns >= timeout_ns ? queue_timed_out(queue) : 0;
+	if (timeout_ns >= 0 && waited_ns >= timeout_ns)
+		return queue_timed_out(queue);
+	return queue_check_broker(queue);
 }
 
 static void count_sent(struct queue *queue, const struct shmc_bytes *messages, uint64_t count)

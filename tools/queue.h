@@ -12,7 +12,8 @@
 #include "tools/options.h"
 #include "tools/queue_kind.h"
 
-#define QUEUE_BATCH_MAX 256 /* messages moved together */
+#define QUEUE_BATCH_MAX	  256 /* messages moved together */
+#define QUEUE_SENDERS_MAX 255
 
 struct queue {
 	const struct options *options;
@@ -26,6 +27,9 @@ struct queue {
 	uint64_t message_bytes_max;
 	uint64_t messages; /* moved by this run */
 	uint64_t bytes;
+	/* of a broadcast: what was told to be lost, by writer */
+	uint64_t told_lost[QUEUE_SENDERS_MAX];
+	uint32_t sender_count;
 };
 
 /*

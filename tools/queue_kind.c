@@ -119,6 +119,7 @@ static enum shmc_result broadcast_open(struct queue *queue, struct shmc_error *e
 						  0, handle, error);
 	if (result == SHMC_OK)
 		shmc_broadcast_options_of(*handle, &options);
+	queue->sender_count = (uint32_t)options.writers_max;
 	queue->message_bytes_max = options.message_bytes_max;
 	return result;
 }
@@ -141,19 +142,55 @@ static void grow_room(struct queue *queue, uint64_t bytes)
 	queue->room_bytes = bytes;
 }
 
-/* Once for all messages received together. */
-static void tell_lost(const struct queue *queue, const struct shmc_broadcast_message *messages,
+/* " (writer 0: 12, writer 3: 7)": what was not told yet; *ret_more in all. Tells it herewith. */
+static char *print_lost(struct queue *queue, const uint64_t *lost, uint64_t *ret_more)
+{
+	char *all = must_print("%s", "");
+	uint64_t more = 0;
+
+	for (uint32_t i = 0; i < queue->sender_count; i++) {
+		uint64_t new = lost[i] - queue->told_lost[i];
+		char *longer;
+
+		if (lost[i] <= queue->told_lost[i])
+			continue;
+		longer = must_print("%s%swriter %" PRIu32 ": %" PRIu64, all, *all ? ", " : "", i,
+				    new);
+		free(all);
+		all = longer;
+		more += new;
+		queue->told_lost[i] = lost[i];
+	}
+	*ret_more = more;
+	return all;
+}
+
+/*
+ * Once for each time that it was lapped, with what was lost of every writer: the messages say it
+ * only one by one, each writer's next, and then it has been told.
+ */
+static void tell_lost(struct queue *queue, const struct shmc_broadcast_message *messages,
 		      uint64_t count)
 {
-	uint64_t lost = 0;
+	uint64_t lost[QUEUE_SENDERS_MAX] = { 0 };
+	enum shmc_result result;
+	uint64_t more, i = 0;
+	char *whose;
 
-	for (uint64_t i = 0; i < count; i++)
-		lost += messages[i].flags & SHMC_LOST ? messages[i].lost : 0;
-	if (lost > 0)
+	while (i < count && !(messages[i].flags & SHMC_LOST))
+		i++;
+	if (i == count)
+		return;
+	result = shmc_broadcast_lost(queue->handle.broadcast, lost, queue->sender_count);
+	if (result != SHMC_OK && result != SHMC_EMPTY)
+		return; /* the next receive says what is wrong */
+	whose = print_lost(queue, lost, &more);
+	if (more > 0)
 		report(0, "LAPPED",
 		       "lapped: %" PRIu64
-		       " messages of '%s' were written over before they were read",
-		       lost, queue->name);
+		       " messages of '%s' were written over before they were read (%s)",
+		       more, queue->name, whose);
+	free(whose);
 }
 
 static enum shmc_result broadcast_receive(struct queue *queue, struct shmc_message *messages,

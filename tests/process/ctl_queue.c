@@ -210,6 +210,15 @@ TEST(line_over_the_limit_is_named)
 	shmt_broker_stop(&broker);
 }
 
+/* Frees. */
+static bool has_in(struct shmt_result result, const char *part)
+{
+	bool is_there = strstr(result.out, part) != NULL;
+
+	shmt_result_free(&result);
+	return is_there;
+}
+
 static void stop(const struct shmt_process *process)
 {
 	int status;
@@ -255,6 +264,58 @@ TEST(receiver_that_was_lapped_says_how_much_it_lost_and_goes_on)
 	shmt_broker_stop(&broker);
 }
 
+static unsigned count_of(const char *text, const char *part)
+{
+	unsigned count = 0;
+
+	for (text = strstr(text, part); text; text = strstr(text + 1, part))
+		count++;
+	return count;
+}
+
+TEST(receiver_that_was_lapped_by_many_says_so_once)
+{
+	struct shmt_process sub, pubs[2];
+	char *lines = calloc(LINES, LINE_BYTES), *at = lines;
+	unsigned lost, first, second;
+	struct shmt_result result;
+	const char *told;
+
+	begin();
+	for (unsigned i = 0; i < LINES; i++)
+		at += sprintf(at, "%u\n", i);
+	expect(CTL("create", "b", "broadcast", "capacity_bytes=4096"), 0, NULL, "");
+	sub = START("sub", "b", "--from", "oldest");
+	for (int i = 0; i < 2; i++) {
+		pubs[i] = START("pub", "b");
+		shmt_process_write(&pubs[i], "begin\n");
+		shmt_process_expect(&sub, "begin\n");
+	}
+	stop(&sub);
+	for (int i = 0; i < 2; i++)
+		expect(shmt_process_finish(&pubs[i], lines, strlen(lines)), 0, "", "");
+	kill(sub.pid, SIGCONT);
+	/* in the place of the first one, of whom nothing else is there any more */
+	expect(FEED("begin\nlast\n", "pub", "b"), 0, "", "");
+	shmt_process_expect(&sub, "last\n");
+	kill(sub.pid, SIGTERM);
+	result = FINISH(&sub);
+	ck_assert_int_eq(result.code, 128 + SIGTERM);
+	ck_assert_uint_eq(count_of(result.err, "lapped"), 1);
+	told = strstr(result.err, "lapped");
+	ck_assert_msg(sscanf(told,
+			     "lapped: %u messages of 'b' were written over before they were "
+			     "read (writer 0: %u, writer 1: %u)",
+			     &lost, &first, &second) == 3,
+		      "%s", result.err);
+	ck_assert_uint_eq(lost, first + second);
+	ck_assert_uint_eq(first, LINES);
+	ck_assert_uint_lt(second, LINES);
+	shmt_result_free(&result);
+	free(lines);
+	shmt_broker_stop(&broker);
+}
+
 TEST(message_that_stdout_does_not_take_goes_to_another)
 {
 	struct shmt_process sub;
@@ -292,6 +353,28 @@ TEST(receivers_end_by_signal_and_with_the_broker)
 	for (int i = 0; i < 2; i++)
 		expect(FINISH(&subs[i]), 3, "", NULL);
 	shmt_broker_remove(&broker);
+}
+
+TEST(sender_to_a_full_one_says_that_the_broker_has_gone)
+{
+	static const char *const kinds[] = { "spsc", "mpmc" };
+	struct shmt_process pub;
+	char *lines = calloc(LINES, LINE_BYTES), *at = lines;
+
+	for (unsigned i = 0; i < LINES; i++)
+		at += sprintf(at, "%u\n", i);
+	for (int i = 0; i < 2; i++) {
+		begin();
+		expect(CTL("create", "q", kinds[i], i ? "slots=4" : "capacity_bytes=4096"), 0, NULL,
+		       "");
+		pub = START("pub", "q");
+		shmt_process_write(&pub, lines);
+		while (!has_in(CTL("describe", "q"), "waiting"))
+			;
+		shmt_broker_kill(&broker);
+		expect(FINISH(&pub), 3, "", "messages of 'q' moved by this run: ");
+	}
+	free(lines);
 }
 
 TEST(full_ones_are_waited_for_as_long_as_asked)
