@@ -60,19 +60,30 @@ static void expect_at(int line, struct shmt_result result, int code, const char 
 	shmt_result_free(&result);
 }
 
-/* Until @count processes hold a place in it. */
-static void await_holders(const char *name, int count)
+static void await_many(const char *name, const char *what, int count)
 {
-	int held;
+	int seen;
 
 	do {
 		struct shmt_result result = CTL("-j", "describe", name);
 
-		held = 0;
-		for (const char *at = result.out; (at = strstr(at, "\"state\":\"active\"")); at++)
-			held++;
+		seen = 0;
+		for (const char *at = result.out; (at = strstr(at, what)); at++)
+			seen++;
 		shmt_result_free(&result);
-	} while (held < count);
+	} while (seen < count);
+}
+
+/* Until @count processes hold a place in it. */
+static void await_holders(const char *name, int count)
+{
+	await_many(name, "\"state\":\"active\"", count);
+}
+
+/* Until @count processes wait for messages: a place that is held may not be taken up yet. */
+static void await_waiting(const char *name, int count)
+{
+	await_many(name, "\"waiting\":true", count);
 }
 
 /* Numbered lines, and an empty one now and then; to be freed. */
@@ -130,7 +141,7 @@ TEST(all_receivers_of_a_broadcast_get_all_of_a_stream, .timeout_s = 60)
 	expect(CTL("create", "b", "broadcast", "capacity_bytes=4096", "block=1"), 0, NULL, "");
 	one = START("sub", "b", "--from", "oldest", "--count", count);
 	two = START("sub", "b", "--from", "oldest", "--count", count);
-	await_holders("b", 2);
+	await_waiting("b", 2);
 	pub = START("pub", "b");
 	give(&pub, lines);
 	expect(FINISH(&one), 0, lines, "");
