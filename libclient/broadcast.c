@@ -13,6 +13,10 @@
 #include "libclient/move.h"
 #include "libclient/wait.h"
 
+enum {
+	BROADCAST_PIECES = 64, /* of a batch at most that are one claim */
+};
+
 /* After anything that a gate depends on. */
 static void broadcast_set_gates(struct shmc_broadcast *broadcast)
 {
@@ -279,28 +283,54 @@ SHMC__HOT enum shmc_result shmc_broadcast_try_push(struct shmc_broadcast *broadc
 	return broadcast_push_again(broadcast, data, size, SHMC_TRY);
 }
 
+/* As many of a batch as go into one claim. */
+struct broadcast_batch {
+	struct broadcast_send send; /* the first member, since the move gets its address */
+	const struct shmc_bytes *messages;
+	uint64_t count, sent;
+};
+
+static int broadcast_move_batch(void *context)
+{
+	struct broadcast_batch *batch = context;
+	struct shmp_broadcast_writer *writer = &batch->send.broadcast->writer;
+	struct shmp_broadcast_piece pieces[BROADCAST_PIECES];
+	uint64_t count = batch->count - batch->sent, sent;
+	int r;
+
+	if (count > BROADCAST_PIECES)
+		count = BROADCAST_PIECES;
+	for (uint64_t i = 0; i < count; i++) {
+		pieces[i].data = batch->messages[batch->sent + i].data;
+		pieces[i].size = batch->messages[batch->sent + i].size;
+	}
+	r = shmp_broadcast_push_pieces(writer, pieces, count, &sent);
+	if (r == SHMP_DONE)
+		batch->sent += sent;
+	else if (r == SHMP_FULL && batch->send.waits)
+		shmp_broadcast_queue(writer, shmp_broadcast_need(pieces[0].size));
+	return r;
+}
+
 enum shmc_result shmc_broadcast_push_batch(struct shmc_broadcast *broadcast,
 					   const struct shmc_bytes *messages, uint64_t count,
 					   int64_t timeout_ns, uint64_t *ret_count)
 {
-	struct broadcast_send first = { .broadcast = broadcast };
+	struct broadcast_batch batch = { .send.broadcast = broadcast,
+					 .messages = messages,
+					 .count = count };
 	enum shmc_result result = broadcast_may_send(broadcast);
-	uint64_t sent;
 	int r;
 
 	if (result != SHMC_OK || count == 0)
 		return result != SHMC_OK ? result : SHMC_INVALID;
-	first.data = messages[0].data;
-	first.size = messages[0].size;
-	r = broadcast_send(&first, timeout_ns, broadcast_move_push);
+	r = broadcast_send(&batch.send, timeout_ns, broadcast_move_batch);
 	if (r != SHMP_DONE)
 		return shmc__move_answer(&broadcast->object, r);
-	for (sent = 1; sent < count; sent++) {
-		if (shmp_broadcast_push(&broadcast->writer, messages[sent].data,
-					messages[sent].size) != SHMP_DONE)
-			break;
-	}
-	*ret_count = sent;
+	batch.send.waits = false;
+	while (batch.sent < count && broadcast_move_batch(&batch) == SHMP_DONE)
+		;
+	*ret_count = batch.sent;
 	return broadcast_sent(broadcast);
 }
 

@@ -6,6 +6,8 @@
 
 #include "protocol/broadcast_scan.h"
 
+#define BATCH_SHARE 4u /* of the ring for one claim: readers and others wait for it */
+
 #ifdef SHMP_BROADCAST_RACES
 /* Not seen by the thread sanitizer: what it would report is what validation is there for. */
 __attribute__((no_sanitize("thread"))) void shmp_broadcast_copy_racing(void *to, const void *from,
@@ -34,6 +36,7 @@ int shmp_broadcast_view(const struct shmp_segment *segment, struct shmp_broadcas
 		.secret = control->secret,
 		.control = control,
 		.endpoints = segment->endpoints,
+		.tail = shmp_broadcast_tail(segment),
 		.message_max = option[SHMP_BROADCAST_MESSAGE_BYTES_MAX],
 		.writers = (uint32_t)option[SHMP_BROADCAST_WRITERS_MAX],
 		.readers = (uint32_t)option[SHMP_BROADCAST_READERS_MAX],
@@ -141,6 +144,78 @@ int shmp_broadcast_room_again(struct shmp_broadcast_writer *writer, uint64_t end
 	if (r < 0)
 		return r;
 	writer->limit = horizon < writer->gate ? horizon : writer->gate;
+	return SHMP_DONE;
+}
+
+/* How many of the first of @pieces go into @room units, @ret_need together. */
+static uint64_t count_fitting(const struct shmp_broadcast_writer *writer,
+			      const struct shmp_broadcast_piece *pieces, uint64_t count,
+			      uint64_t room, uint64_t *ret_need)
+{
+	uint64_t need = 0, i;
+
+	for (i = 0; i < count && pieces[i].size <= writer->ring.message_max; i++) {
+		uint64_t more = shmp_broadcast_need(pieces[i].size);
+
+		if (need + more > room)
+			break;
+		need += more;
+	}
+	*ret_need = need;
+	return i;
+}
+
+/* What was claimed by replacing @tail. */
+static void fill_pieces(struct shmp_broadcast_writer *writer, uint64_t tail,
+			const struct shmp_broadcast_piece *pieces, uint64_t count)
+{
+	struct shmp_endpoint *self = writer->self;
+	/* relaxed: only this thread writes it */
+	uint64_t sequence = atomic_load_explicit(&self->items, memory_order_relaxed);
+	uint64_t position = tail >> 8, prev = tail & 0xff, bytes = 0;
+
+	for (uint64_t i = 0; i < count; i++) {
+		uint64_t size = pieces[i].size, need = shmp_broadcast_need(size);
+
+		shmp_broadcast_copy(&writer->ring, shmp_broadcast_payload(&writer->ring, position),
+				    pieces[i].data, size);
+		shmp_broadcast_publish(&writer->ring, position, need,
+				       shmp_broadcast_about(size, writer->endpoint, prev, 0),
+				       sequence + i);
+		position += need;
+		prev = writer->endpoint + UINT64_C(1);
+		bytes += size;
+	}
+	/* relaxed: a count; until the intent is cleared, repair takes it from the headers */
+	atomic_store_explicit(&self->items, sequence + count, memory_order_relaxed);
+	shmp_endpoint_count(&self->bytes, bytes);
+	shmp_broadcast_intend(self, 0);
+}
+
+int shmp_broadcast_push_pieces(struct shmp_broadcast_writer *writer,
+			       const struct shmp_broadcast_piece *pieces, uint64_t count,
+			       uint64_t *ret_count)
+{
+	uint64_t first = shmp_broadcast_need(pieces[0].size), share, need, tail;
+	int r;
+
+	if (pieces[0].size > writer->ring.message_max)
+		return SHMP_TOO_BIG;
+	share = writer->ring.capacity / BATCH_SHARE;
+	count = count_fitting(writer, pieces, count, share > first ? share : first, &need);
+	r = shmp_broadcast_take(writer, need, &tail);
+	if (r == SHMP_FULL && count > 1) {
+		/* fewer, by the gate that was just looked at */
+		tail = shmp_broadcast_load_tail(&writer->ring) >> 8;
+		share = writer->gate > tail ? writer->gate - tail : 0;
+		count = count_fitting(writer, pieces, count, share, &need);
+		if (count > 0)
+			r = shmp_broadcast_take(writer, need, &tail);
+	}
+	if (r != SHMP_DONE)
+		return r;
+	fill_pieces(writer, tail, pieces, count);
+	*ret_count = count;
 	return SHMP_DONE;
 }
 
@@ -343,14 +418,10 @@ static int search_step(const struct shmp_broadcast *ring, uint64_t *position, ui
 	if (!shmp_broadcast_is_whole(ring, *position))
 		return SHMP_EMPTY;
 	who = about >> 32 & 0xff;
-	if ((about >> 48 & SHMP_BROADCAST_PAD) != 0) {
-		need = (about & UINT32_MAX) >> SHMP_BROADCAST_UNIT_SHIFT;
-	} else {
-		need = shmp_broadcast_need(about & UINT32_MAX) +
-		       (about >> 48 & SHMP_BROADCAST_SLACK ? 1 : 0);
-		if (who < ring->writers && found[who] == SHMP_BROADCAST_UNKNOWN)
-			found[who] = sequence;
-	}
+	need = shmp_broadcast_about_need(about);
+	if ((about >> 48 & SHMP_BROADCAST_PAD) == 0 && who < ring->writers &&
+	    found[who] == SHMP_BROADCAST_UNKNOWN)
+		found[who] = sequence;
 	if (need < 2 || need > ring->capacity || who >= ring->writers)
 		return -EBADMSG;
 	*position += need;
@@ -428,6 +499,22 @@ static void join(struct shmp_broadcast_reader *reader)
 	reader->validate_below = ring->blocks ? reader->joined : UINT64_MAX;
 }
 
+/* Whether the claim from @from on leads to @position, over messages of it that are there. */
+static bool leads_to(const struct shmp_broadcast *ring, uint64_t from, uint64_t position)
+{
+	while (from < position && position - from <= ring->capacity &&
+	       shmp_broadcast_is_tagged(ring, from)) {
+		/* relaxed: published by the tag */
+		uint64_t about = atomic_load_explicit(&shmp_broadcast_header(ring, from)->about,
+						      memory_order_relaxed);
+
+		if (shmp_broadcast_about_need(about) < 2)
+			return false;
+		from += shmp_broadcast_about_need(about);
+	}
+	return from == position;
+}
+
 /* Whether a message begins at @position, or is going to. */
 static bool is_beginning(const struct shmp_broadcast *ring, uint64_t position)
 {
@@ -437,7 +524,7 @@ static bool is_beginning(const struct shmp_broadcast *ring, uint64_t position)
 		struct shmp_broadcast_intent intent;
 
 		if (shmp_broadcast_load_intent(&ring->endpoints[i], &intent) &&
-		    intent.position == position)
+		    leads_to(ring, intent.position, position))
 			return true;
 	}
 	return shmp_broadcast_is_tagged(ring, position);

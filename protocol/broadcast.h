@@ -27,10 +27,18 @@
  *	absent --claim, payload, about, sequence, tag--> MESSAGE
  *	   +-----repair of a dead claimant, or abort---> PAD, which readers skip
  *
+ * The tail of an exclusive writer is its own cursor: stores that go to one line follow each other,
+ * and each change to another line costs as much as a small message.
+ *
  * push: (1) load tail (t, p); (2) t + need <= gate; (3) intents: need, then the tail word; (4) CAS
  * of tail to (t + need, me) is the claim; (5) release fence; (6) payload, about, sequence; (7)
  * boundaries; (8) tag; (9) the count of what was sent; (10) the intent is cleared. An exclusive
  * writer stores the tail instead of (4).
+ *
+ * A batch is one claim of several messages, published in order, each with prev = me but the first.
+ * Nobody asks for the prev of those: what a claim ends at is where the next claim begins, and who
+ * lost the race for a position that lies inside is not who is named there. Repair goes over those
+ * that are published and pads the rest, which is no less than two units, as every message is.
  *
  * gate = min(tail, every other writer's intent, dead ones included, in block mode every reader's
  * cursor) + capacity: nobody claims bytes that somebody who is not finished may still write to, or
@@ -145,7 +153,7 @@ enum shmp_broadcast_from {
 };
 
 struct shmp_broadcast_control {
-	_Alignas(128) _Atomic uint64_t tail;
+	_Alignas(128) _Atomic uint64_t tail; /* of an exclusive writer it is its cursor */
 	uint64_t tail_reserved[15];
 	_Alignas(128) _Atomic uint64_t horizon; /* position behind which nothing is claimed */
 	uint64_t secret;
@@ -189,6 +197,7 @@ struct shmp_broadcast {
 	uint64_t secret;
 	struct shmp_broadcast_control *control;
 	struct shmp_endpoint *endpoints;
+	_Atomic uint64_t *tail;
 	uint64_t message_max;
 	uint32_t writers;
 	uint32_t readers;
@@ -291,10 +300,19 @@ static inline uint64_t shmp_broadcast_about(uint64_t bytes, uint64_t writer, uin
 	return bytes | writer << 32 | prev << 40 | flags << 48;
 }
 
+/* Units that a header with @about says; of hostile bytes anything. */
+static inline uint64_t shmp_broadcast_about_need(uint64_t about)
+{
+	if ((about >> 48 & SHMP_BROADCAST_PAD) != 0)
+		return (about & UINT32_MAX) >> SHMP_BROADCAST_UNIT_SHIFT;
+	return shmp_broadcast_need(about & UINT32_MAX) +
+	       ((about >> 48 & SHMP_BROADCAST_SLACK) != 0);
+}
+
 static inline uint64_t shmp_broadcast_load_tail(const struct shmp_broadcast *ring)
 {
 	/* [T] acquire; pairs with shmp_broadcast_claim */
-	return atomic_load_explicit(&ring->control->tail, memory_order_acquire);
+	return atomic_load_explicit(ring->tail, memory_order_acquire);
 }
 
 static inline uint64_t shmp_broadcast_load_horizon(const struct shmp_broadcast *ring)
@@ -384,17 +402,15 @@ static inline void shmp_broadcast_intend(struct shmp_endpoint *self, uint64_t in
 static inline bool shmp_broadcast_claim(struct shmp_broadcast_writer *writer, uint64_t tail,
 					uint64_t next)
 {
-	struct shmp_broadcast_control *control = writer->ring.control;
-
 	shmp_broadcast_intend(writer->self, tail | SHMP_BROADCAST_INTENDED);
 	if (writer->ring.is_exclusive) {
 		/* [T] release; pairs with shmp_broadcast_load_tail. Nobody else stores here */
-		atomic_store_explicit(&control->tail, next, memory_order_release);
+		atomic_store_explicit(&writer->self->cursor, next, memory_order_release);
 		return true;
 	}
 	/* [T] acq_rel; pairs with shmp_broadcast_load_tail */
 	if (SHMP_LIKELY(atomic_compare_exchange_strong_explicit(
-		    &control->tail, &tail, next, memory_order_acq_rel, memory_order_relaxed)))
+		    writer->ring.tail, &tail, next, memory_order_acq_rel, memory_order_relaxed)))
 		return true;
 	shmp_broadcast_intend(writer->self, 0);
 	return false;
@@ -508,6 +524,19 @@ static inline int shmp_broadcast_push(struct shmp_broadcast_writer *writer, cons
 	shmp_broadcast_settle(writer, tail, need, size, 0);
 	return SHMP_DONE;
 }
+
+struct shmp_broadcast_piece {
+	const void *data;
+	uint64_t size;
+};
+
+/*
+ * Pushes as many of @count messages as there is room for, at least one, by one claim, @ret_count of
+ * them. DONE, FULL, TOO_BIG, -EBADMSG.
+ */
+int shmp_broadcast_push_pieces(struct shmp_broadcast_writer *writer,
+			       const struct shmp_broadcast_piece *pieces, uint64_t count,
+			       uint64_t *ret_count);
 
 /*
  * Claims room for a payload of @size: where to write it. One at a time. Others' messages behind it

@@ -83,7 +83,8 @@ static void broadcast_init(const struct shmp_segment *segment)
 static int broadcast_validate(const struct shmp_segment *segment, const char **ret_why)
 {
 	const struct shmp_broadcast_control *control = segment->control;
-	struct shmp_broadcast ring = { .control = segment->control };
+	struct shmp_broadcast ring = { .control = segment->control,
+				       .tail = shmp_broadcast_tail(segment) };
 	/* in this order: both only grow, and the horizon is raised first */
 	uint64_t tail = shmp_broadcast_load_tail(&ring) >> 8;
 	uint64_t horizon = shmp_broadcast_load_horizon(&ring);
@@ -104,7 +105,10 @@ static bool is_writer(const struct shmp_segment *segment, uint32_t endpoint)
 	return endpoint < segment->plan.option[SHMP_BROADCAST_WRITERS_MAX];
 }
 
-/* The count of messages stays: a writer's sequence goes on with the next holder of its place. */
+/*
+ * The count of messages stays: a writer's sequence goes on with the next holder of its place. So does
+ * the tail.
+ */
 static void broadcast_attach(const struct shmp_segment *segment, uint32_t endpoint)
 {
 	struct shmp_endpoint *self = &segment->endpoints[endpoint];
@@ -114,8 +118,9 @@ static void broadcast_attach(const struct shmp_segment *segment, uint32_t endpoi
 		/* relaxed: means nothing without an intent */
 		atomic_store_explicit(&self->intent[1], 0, memory_order_relaxed);
 	}
-	/* [broadcast.C] release; pairs with shmp_broadcast_load_cursor */
-	atomic_store_explicit(&self->cursor, 0, memory_order_release);
+	if (&self->cursor != shmp_broadcast_tail(segment))
+		/* [broadcast.C] release; pairs with shmp_broadcast_load_cursor */
+		atomic_store_explicit(&self->cursor, 0, memory_order_release);
 	/* relaxed: the place is nobody's; the state's release publishes it to the new owner */
 	atomic_store_explicit(&self->park_key, 0, memory_order_relaxed);
 	/* relaxed: as above */
@@ -171,24 +176,46 @@ static void repair_count(const struct shmp_broadcast *ring, uint32_t endpoint, u
 	atomic_store_explicit(&ring->endpoints[endpoint].items, sequence + 1, memory_order_release);
 }
 
+/* Goes over what the dead one had published of its claim: where the rest begins. */
+static uint64_t skip_published(const struct shmp_broadcast *ring, uint32_t endpoint,
+			       uint64_t position, uint64_t end)
+{
+	while (position < end && shmp_broadcast_is_tagged(ring, position)) {
+		/* relaxed: published by the tag */
+		uint64_t about = atomic_load_explicit(&shmp_broadcast_header(ring, position)->about,
+						      memory_order_relaxed);
+		uint64_t need = shmp_broadcast_about_need(about);
+
+		/* bytes that no writer wrote */
+		if (need < 2 || need > end - position)
+			return end;
+		repair_count(ring, endpoint, position);
+		position += need;
+	}
+	return position;
+}
+
 static void repair_writer(const struct shmp_broadcast *ring, uint32_t endpoint)
 {
 	const struct shmp_endpoint *self = &ring->endpoints[endpoint];
+	uint64_t owner = endpoint + UINT64_C(1);
 	struct shmp_broadcast_intent intent;
-	uint64_t bytes;
+	uint64_t position, end, bytes;
 
-	if (!shmp_broadcast_load_intent(self, &intent) ||
-	    !is_owned(ring, &intent, endpoint + UINT64_C(1)))
+	if (!shmp_broadcast_load_intent(self, &intent) || !is_owned(ring, &intent, owner))
 		return;
-	if (shmp_broadcast_is_tagged(ring, intent.position)) {
-		repair_count(ring, endpoint, intent.position);
+	end = intent.position + intent.need;
+	position = skip_published(ring, endpoint, intent.position, end);
+	/* no message is of one unit */
+	if (end - position < 2)
 		return;
-	}
-	bytes = intent.need << SHMP_BROADCAST_UNIT_SHIFT;
+	bytes = (end - position) << SHMP_BROADCAST_UNIT_SHIFT;
 	/* relaxed: the dead one's, and its place is not given out before this is done */
 	shmp_broadcast_publish(
-		ring, intent.position, intent.need,
-		shmp_broadcast_about(bytes, endpoint, intent.prev, SHMP_BROADCAST_PAD),
+		ring, position, end - position,
+		shmp_broadcast_about(bytes, endpoint,
+				     position == intent.position ? intent.prev : owner,
+				     SHMP_BROADCAST_PAD),
 		atomic_load_explicit(&self->items, memory_order_relaxed));
 }
 

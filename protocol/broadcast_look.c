@@ -21,7 +21,8 @@ static int64_t claimant_of(const struct shmp_broadcast *ring, uint64_t position)
 
 	for (uint32_t i = 0; i < ring->writers; i++) {
 		if (!shmp_broadcast_load_intent(&ring->endpoints[i], &intent) ||
-		    intent.position != position)
+		    intent.position > position ||
+		    (intent.position < position && position - intent.position >= intent.need))
 			continue;
 		if (only >= 0)
 			return -1;
@@ -53,8 +54,7 @@ static int judge(const struct shmp_broadcast *ring, const struct shmp_look *look
 	size = about & UINT32_MAX;
 	writer = about >> 32 & 0xff;
 	is_pad = (about >> 48 & SHMP_BROADCAST_PAD) != 0;
-	need = is_pad ? size >> SHMP_BROADCAST_UNIT_SHIFT :
-			shmp_broadcast_need(size) + ((about >> 48 & SHMP_BROADCAST_SLACK) != 0);
+	need = shmp_broadcast_about_need(about);
 	item->state = "sent";
 	item->endpoint = (int64_t)writer;
 	if (!is_pad && size <= ring->message_max)

@@ -7,6 +7,15 @@
 
 #include "protocol/broadcast.h"
 
+/* Where the tail is. */
+static inline _Atomic uint64_t *shmp_broadcast_tail(const struct shmp_segment *segment)
+{
+	struct shmp_broadcast_control *control = segment->control;
+
+	return segment->plan.option[SHMP_BROADCAST_EXCLUSIVE] != 0 ? &segment->endpoints[0].cursor :
+								     &control->tail;
+}
+
 struct shmp_broadcast_intent {
 	uint64_t position;
 	uint64_t prev; /* owner of what ends there */

@@ -29,6 +29,7 @@ enum {
 	LATE_READER = 3,
 	ALL_READERS = 4,
 	NUMBERS = 256,
+	OWN = 3, /* messages that the dead one may send, by a batch */
 	SAMPLES_MAX = 60,
 };
 
@@ -43,12 +44,12 @@ struct scene {
 	/* of the death */
 	unsigned long point;
 	bool has_ended;
-	uint64_t own_size;
-	uint8_t *witness;	  /* where the dead reader read to; it outlives him */
-	uint8_t payload[LONGEST]; /* of the message that the dead one sends */
-	uint64_t own;		  /* number of the message that the dead one sends */
-	uint64_t target;	  /* number of the message that the dead one reads, 0 = none */
-	uint64_t tail;		  /* the tail word that the stopped one loaded, | INTENDED */
+	uint64_t own_size[OWN];
+	uint8_t *witness;	       /* where the dead reader read to; it outlives him */
+	uint8_t payload[OWN][LONGEST]; /* of the messages that the dead one sends */
+	uint64_t own;		       /* number of the first message that the dead one sends */
+	uint64_t target;	       /* number of the message that the dead one reads, 0 = none */
+	uint64_t tail;		       /* the tail word that the stopped one loaded, | INTENDED */
 	/* saved */
 	uint8_t *ctl, *data;
 	struct scene *before;
@@ -65,7 +66,8 @@ enum mode {
 struct act {
 	const char *name;
 	scene_fn operate;
-	bool sends, takes; /* what comes of the operation when it is done */
+	uint64_t sends; /* what comes of the operation when it is done: messages, */
+	bool takes;	/* and one read */
 };
 
 /* States before the operation. */

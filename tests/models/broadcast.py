@@ -7,6 +7,9 @@ is used:
     chain    repair asks who owns the claim: tail, then the next claim's intent, then its header
     intents  repair takes the intent for the claim: must be refuted
     no gate  nobody waits for what is not finished a lap behind: must be refuted
+    first    repair takes a batch for published when its first message is: must be refuted
+
+What a writer sends is a need, or a tuple of needs, which is a batch: one claim, a header for each.
 """
 
 from typing import NamedTuple, Optional
@@ -46,7 +49,9 @@ class State(NamedTuple):
 
 class Broadcast:
     def __init__(self, capacity, needs, kills=0, repair_kills=0, stops=0, variant="chain"):
-        self.capacity, self.needs, self.variant = capacity, needs, variant
+        self.capacity, self.variant = capacity, variant
+        # every claim as a tuple of what is in it
+        self.needs = [[n if isinstance(n, tuple) else (n,) for n in own] for own in needs]
         count = len(needs)
         self.count = count
         self.start = State(
@@ -73,7 +78,8 @@ class Broadcast:
     def writer(self, state, i):
         """The one step that writer i can do; None: it waits."""
         at, seen = state.at[i], state.seen[i]
-        need = self.needs[i][state.done[i]]
+        parts = self.needs[i][state.done[i]]
+        need = sum(parts)
 
         def go(to, **changes):
             return state._replace(at=put(state.at, i, to), **changes)
@@ -96,15 +102,19 @@ class Broadcast:
             return go(PAYLOAD, tail=(tail[0] + need, i), claims=claims, seen=sees(tail, 0, 0))
         if at == LOST:
             return go(LOAD, intent=put(state.intent, i, None), seen=put(state.seen, i, None))
+        begins = [sum(parts[:k]) for k in range(len(parts))]
         if at == PAYLOAD:
             unit = (tail[0] + number) % self.capacity
-            header = put(state.header, unit, None) if number > 0 else state.header
+            header = put(state.header, unit, None) if number not in begins else state.header
             payload = put(state.payload, unit, (tail[0] + number, i))
-            to = PAYLOAD if number + 1 < need else TAG
+            to = TAG if number + 1 == need or number + 1 in begins else PAYLOAD
             return go(to, header=header, payload=payload, seen=sees(tail, number + 1, 0))
         if at == TAG:
-            header = (tail[0], need, i, tail[1], True)
-            return go(CLEAR, header=put(state.header, tail[0] % self.capacity, header))
+            begin = max(x for x in begins if x < number)
+            before = tail[1] if begin == 0 else i
+            header = (tail[0] + begin, number - begin, i, before, True)
+            headers = put(state.header, (tail[0] + begin) % self.capacity, header)
+            return go(CLEAR if number == need else PAYLOAD, header=headers)
         return go(
             LOAD,
             intent=put(state.intent, i, None),
@@ -161,13 +171,21 @@ class Broadcast:
         if state.repair_kills:
             yield "~kill repair", state._replace(repair=None, repair_kills=state.repair_kills - 1)
 
+    def skip_published(self, state, position, end):
+        """Where what is not published of a claim begins."""
+        while position < end and self.is_tagged(state, position):
+            position += state.header[position % self.capacity][1]
+        return position
+
     def is_padded(self, state, dead):
         position, need, _ = state.intent[dead]
-        if self.is_tagged(state, position):
-            return True
         if self.variant == "intents":
-            return state.tail[0] <= position
-        return self.owner_of(state, position, position + need) != dead
+            return state.tail[0] <= position or self.is_tagged(state, position)
+        if self.owner_of(state, position, position + need) != dead:
+            return True
+        if self.variant == "first":
+            return self.is_tagged(state, position)
+        return self.skip_published(state, position, position + need) == position + need
 
     def pad(self, state, dead):
         position, need, before = state.intent[dead]
@@ -179,8 +197,9 @@ class Broadcast:
             wrong = "padding over a living writer's claim"
         elif state.tail[0] > position + self.capacity:
             wrong = "padding over a later lap"
-        header = (position, need, dead, before, False)
-        headers = put(state.header, position % self.capacity, header)
+        at = self.skip_published(state, position, position + need)
+        header = (at, position + need - at, dead, before if at == position else dead, False)
+        headers = put(state.header, at % self.capacity, header)
         return state._replace(header=headers, wrong=wrong)
 
     def read(self, state):
@@ -220,8 +239,9 @@ class Broadcast:
             yield "reader", after
 
     def judge(self, state):
-        for position, _, owner in state.claims:
-            is_there = self.is_tagged(state, position) or position + self.capacity < state.tail[0]
+        for position, need, owner in state.claims:
+            begins = self.skip_published(state, position, position + need)
+            is_there = begins == position + need or position + self.capacity < state.tail[0]
             is_covered = state.tail[0] > position + self.capacity
             if not is_there and not is_covered and state.life[owner] != STOPPED:
                 return "a claim is never published"

@@ -94,11 +94,26 @@ SMALL = [
         Broadcast(4, [[1], [2, 1]], 1, 0, 1),
         False,
     ),
+    (
+        "a writer of a batch and one of two lengths, one killed, repair killed",
+        Broadcast(4, [[(1, 2)], [2, 1]], 1, 1),
+        False,
+    ),
+    (
+        "a writer of a batch, killed: its first message alone does not tell that it is finished",
+        Broadcast(4, [[(1, 1)]], 1, variant="first"),
+        True,
+    ),
 ]
 LARGE = [
     (
         "three writers of a broadcast of two lengths, two killed",
         Broadcast(4, [[1], [2], [1]], 2),
+        False,
+    ),
+    (
+        "two writers of batches, one killed, one stopped",
+        Broadcast(4, [[(1, 2)], [(1, 1), 1]], 1, 0, 1),
         False,
     ),
     ("two readers and two writers, one killed, repair killed", Lock("RRWW", 1, 1, 1), False),

@@ -152,8 +152,9 @@ enum shmc_result shmc_broadcast_try_push(struct shmc_broadcast *broadcast, const
 					 uint64_t size);
 
 /**
- * Sends several messages, one after the other; readers are told once. Others' messages may come
- * between them.
+ * Sends several messages, one after the other; readers are told once. Up to 64 of them, a quarter
+ * of the ring at most, are claimed together: others' messages may come only between those groups,
+ * and other writers wait for one group as for one message.
  *
  * @param messages	@count of them, each up to the limit
  * @param count		1 or more
