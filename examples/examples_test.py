@@ -258,6 +258,14 @@ def a_shared_array_is_filled_and_bulk_copied_by_another_process(place):
     assert "50000 prices" in said, said
 
 
+def samples_that_were_measured_came_or_were_counted(place):
+    place.start_built_broker()
+    said = place.run(place.example("ring_samples"), "200000")
+    match = re.match(r"(\d+) samples, their mean is [\d.]+; (\d+) came too fast$", said)
+    assert match and int(match[1]) + int(match[2]) == 200000, said
+    assert int(match[1]) >= 4096, said
+
+
 def what_killed_writers_left_in_a_buffer_is_told_and_mended(place):
     place.start_built_broker()
     said = place.run(place.example("buffer_recover"), "20")
@@ -282,6 +290,7 @@ GROUPS = {
     "values": [
         a_sensor_is_written_by_one_process_and_read_by_another_and_by_hand,
         a_shared_array_is_filled_and_bulk_copied_by_another_process,
+        samples_that_were_measured_came_or_were_counted,
         what_killed_writers_left_in_a_buffer_is_told_and_mended,
     ],
     "first_program": [

@@ -32,6 +32,8 @@ enum shmc_result shmc__move_result(int r)
 		return SHMC_UNRECOVERABLE;
 	case SHMP_DAMAGED:
 		return SHMC_DAMAGED;
+	case SHMP_LAPPED:
+		return SHMC_LAPPED;
 	case -EINVAL:
 		return SHMC_INVALID;
 	default:

@@ -4,11 +4,10 @@
 #include <string.h>
 
 #include "protocol/copy.h"
+#include "protocol/element.h"
 
-#define ELEMENT_BYTES_MAX (UINT64_C(1) << 31)
-#define ELEMENTS_MAX	  (UINT64_C(1) << 40)
-#define DATA_BYTES_MAX	  (UINT64_C(1) << 40)
-#define OWN_TYPE_MAX	  ((UINT64_C(1) << 53) - 1) /* what JSON numbers hold exactly */
+#define ELEMENTS_MAX   (UINT64_C(1) << 40)
+#define DATA_BYTES_MAX (UINT64_C(1) << 40)
 
 void shmp_array_view(const struct shmp_segment *segment, struct shmp_array *ret_array)
 {
@@ -38,36 +37,18 @@ void shmp_array_fill(const struct shmp_array *array, uint64_t first, uint64_t co
 	}
 }
 
-/* Of an element whose type says its size and how to show it; 0: an own one, or bytes. */
-static uint32_t typed_bytes(uint64_t type)
-{
-	/* own numbers may be larger than 32 bits, whose lower half means nothing */
-	return type < SHMP_TYPE_OWN ? shmp_type_bytes((uint32_t)type) : 0;
-}
-
-static bool is_type(uint64_t type)
-{
-	return type == SHMP_TYPE_BYTES || type >= SHMP_TYPE_OWN || typed_bytes(type) != 0;
-}
-
 static int array_plan(const uint64_t *option, struct shmp_plan *ret_plan, const char **ret_why)
 {
 	uint64_t type = option[SHMP_ARRAY_ELEMENT_TYPE];
 	uint64_t count = option[SHMP_ARRAY_ELEMENTS];
 	uint64_t endpoints = option[SHMP_ARRAY_ENDPOINTS_MAX];
-	uint64_t bytes = option[SHMP_ARRAY_ELEMENT_BYTES];
-	uint32_t typed = typed_bytes(type);
+	uint64_t bytes = 1;
+	int r = shmp_element_plan(type, option[SHMP_ARRAY_ELEMENT_BYTES], &bytes, ret_why);
 
-	if (!is_type(type)) {
-		*ret_why = "no element can be of this type; own ones begin at 256";
-		return SHMP_ARRAY_ELEMENT_TYPE + 1;
-	}
-	if (bytes == 0)
-		bytes = typed != 0 ? typed : 1;
-	if (typed != 0 && bytes != typed) {
-		*ret_why = "element_type has another size";
-		return SHMP_ARRAY_ELEMENT_BYTES + 1;
-	}
+	if (r != 0)
+		return (r == SHMP_ELEMENT_TYPE_WRONG ? SHMP_ARRAY_ELEMENT_TYPE :
+						       SHMP_ARRAY_ELEMENT_BYTES) +
+		       1;
 	if (count > DATA_BYTES_MAX / bytes) {
 		*ret_why = "elements of element_bytes make more than 2^40 bytes";
 		return SHMP_ARRAY_ELEMENTS + 1;
@@ -152,7 +133,7 @@ static int array_look(const struct shmp_segment *segment, struct shmp_look *look
 		      void *context)
 {
 	uint64_t type = segment->plan.option[SHMP_ARRAY_ELEMENT_TYPE];
-	uint32_t typed = typed_bytes(type);
+	uint32_t typed = shmp_element_typed_bytes(type);
 	uint64_t shown = 0;
 	struct shmp_array array;
 
@@ -160,7 +141,7 @@ static int array_look(const struct shmp_segment *segment, struct shmp_look *look
 	if (look->from > array.count)
 		look->from = array.count;
 	for (; look->from < array.count && shown < look->max; look->from++, shown++) {
-		uint64_t value[2];
+		uint64_t value[2] = { 0 };
 		char text[SHMP_TYPE_TEXT];
 		struct shmp_item item = { .what = "element",
 					  .position = look->from,
@@ -169,11 +150,9 @@ static int array_look(const struct shmp_segment *segment, struct shmp_look *look
 		int r;
 
 		shmp_look_take(look, shmp_array_at(&array, look->from), array.element_bytes, &item);
-		if (typed != 0) {
+		if (typed != 0)
 			shmp_look_copy(value, shmp_array_at(&array, look->from), typed);
-			shmp_type_format((uint32_t)type, value, typed, text, sizeof(text));
-			item.text = text;
-		}
+		shmp_element_show(type, value, text, &item);
 		r = fn(context, &item);
 		if (r != 0)
 			return r;
@@ -191,18 +170,16 @@ static const struct shmp_option array_options[] = {
 	[SHMP_ARRAY_ELEMENT_BYTES] = { .name = "element_bytes",
 				       .help = "size of one element; 0 = that of element_type",
 				       .min = 0,
-				       .max = ELEMENT_BYTES_MAX },
+				       .max = SHMP_ELEMENT_BYTES_MAX },
 	[SHMP_ARRAY_ELEMENTS] = { .name = "elements",
 				  .help = "how many there are",
 				  .min = 1,
 				  .max = ELEMENTS_MAX,
 				  .preset = 1024 },
 	[SHMP_ARRAY_ELEMENT_TYPE] = { .name = "element_type",
-				      .help = "0 bytes, 1 bool, 2-5 i8-i64, 6-9 u8-u64, 10 float, "
-					      "11 double, 12 decimal128, 13 uuid, 14 time, "
-					      "15 duration, from 256 on your own",
+				      .help = SHMP_ELEMENT_TYPES,
 				      .min = 0,
-				      .max = OWN_TYPE_MAX },
+				      .max = SHMP_ELEMENT_TYPE_MAX },
 	[SHMP_ARRAY_ENDPOINTS_MAX] = { .name = "endpoints_max",
 				       .help = "writers and readers together",
 				       .min = 1,

@@ -19,6 +19,7 @@ enum shmp_outcome {
 	SHMP_OWNER_DIED = 17,	 /* done; who held it before died over it */
 	SHMP_DAMAGED = 19,	 /* not the bytes that the checksum was made of */
 	SHMP_UNRECOVERABLE = 18, /* and its successor did not mend what he left */
+	SHMP_LAPPED = 20,	 /* written over meanwhile: what was read is worth nothing */
 };
 
 #endif

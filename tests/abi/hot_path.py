@@ -38,11 +38,21 @@ ROOTS = [
     "shmc_atomic_load",
     "shmc_record_snapshot",
     "shmc_record_read",
+    "shmc_ring_push",
+    "shmc_ring_push_overwrite",
+    "shmc_ring_reserve",
+    "shmc_ring_commit",
+    "shmc_ring_pop",
+    "shmc_ring_peek",
+    "shmc_ring_release",
+    "shmc_ring_skip",
+    "shmc_ring_read",
+    "shmc_ring_last",
 ]
 
 # What is done again and again while waiting: called through a pointer by these functions, and
 # walked by itself where the compiler kept it.
-MOVES = ("spsc_move_", "stream_move_")
+MOVES = ("ring_move_", "spsc_move_", "stream_move_")
 MOVERS = {"shmc__move_receive"}
 
 # Not walked, and why.
@@ -56,6 +66,8 @@ BEYOND = {
     "spsc_tell_producer": "the other side asked to be woken",
     "stream_tell_reader": "the other side asked to be woken",
     "stream_tell_writer": "the other side asked to be woken",
+    "ring_tell_consumer": "the other side asked to be woken",
+    "ring_tell_producer": "the other side asked to be woken",
 }
 
 COPIES = {"memcpy", "memmove"}

@@ -125,4 +125,35 @@ TEST(follower_of_an_array_sees_what_changes)
 	end(&scene);
 }
 
+TEST(elements_of_a_ring_are_shown_and_followed)
+{
+	struct shmc_ring_options options = { .element_type = SHMC_TYPE_I32, .elements = 8 };
+	struct scene scene = begin();
+	struct shmc_ring_totals totals;
+	struct shmc_ring_span span;
+	struct shmc_ring *producer, *consumer;
+	struct shmt_process tail;
+	int32_t numbers[] = { 5, -6, 7 }, got;
+	uint64_t count;
+
+	shmt_assert_ok(shmc_ring_create(scene.client, "r", &options, NULL));
+	shmt_assert_ok(
+		shmc_ring_open(scene.client, "r", SHMC_RING_PRODUCER, NULL, &producer, NULL));
+	shmt_assert_ok(
+		shmc_ring_open(scene.client, "r", SHMC_RING_CONSUMER, NULL, &consumer, NULL));
+	shmt_assert_ok(shmc_ring_push(producer, numbers, 3, 3, SHMC_TRY, &count));
+	shmt_assert_ok(shmc_ring_pop(consumer, &got, 1, 1, SHMC_TRY, &span));
+	shmt_assert_ok(shmc_ring_peek(consumer, 0, 1, 1, SHMC_TRY, &span));
+	expect(START("peek", "r"), "1  taken  4 B  -6\n2  ready  4 B  7\n");
+	tail = START("tail", "r", "--follow", "--count", "3");
+	shmt_process_expect(&tail, "4 B  7\n");
+	shmt_assert_ok(shmc_ring_push_overwrite(producer, numbers, 1));
+	expect(tail, "3  ready  4 B  5\n");
+	shmt_assert_ok(shmc_ring_totals(producer, &totals));
+	ck_assert_uint_eq(totals.depth, 3);
+	shmc_ring_close(producer);
+	shmc_ring_close(consumer);
+	end(&scene);
+}
+
 SHMT_MAIN

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 void shmt_segment_make(struct shmt_segment *segment, const char *kind, const uint64_t *option)
@@ -49,6 +50,36 @@ void shmt_segment_map(const struct shmt_segment *segment, const char *role,
 		data = segment->fds.data;
 	SHMT_REQUIRE(shmp_segment_map(&segment->plan, segment->kind->mirrored, segment->fds.ctl,
 				      as->ctl, data, as->data, ret_map) == 0);
+}
+
+/* @parts of @fd, each @times in a row, with an untouchable page on either side. */
+static uint8_t *map_guarded(int fd, uint64_t bytes, uint64_t parts, uint64_t times, int protection)
+{
+	uint8_t *room = mmap(NULL, bytes * times + 2 * SHMP_PAGE, PROT_NONE,
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	SHMT_REQUIRE(room != MAP_FAILED);
+	for (uint64_t i = 0; i < parts * times; i++)
+		SHMT_REQUIRE(mmap(room + SHMP_PAGE + i * (bytes / parts), bytes / parts, protection,
+				  MAP_SHARED | MAP_FIXED, fd,
+				  (off_t)(i / times * (bytes / parts))) != MAP_FAILED);
+	return room + SHMP_PAGE;
+}
+
+struct shmp_segment shmt_segment_map_guarded(const struct shmt_segment *segment, int protection)
+{
+	const struct shmp_plan *plan = &segment->plan;
+	uint8_t *ctl = map_guarded(segment->fds.ctl, plan->ctl_bytes, 1, 1, protection);
+	struct shmp_segment view = { .mirrored = segment->kind->mirrored, .plan = *plan };
+
+	view.head = (void *)ctl;
+	view.control = ctl + sizeof(struct shmp_head);
+	view.endpoints = (void *)(ctl + sizeof(struct shmp_head) + plan->control_bytes);
+	if (plan->data_bytes > 0)
+		view.data = map_guarded(segment->fds.data, plan->data_bytes,
+					plan->rings != 0 ? plan->rings : 1,
+					segment->kind->mirrored ? 2 : 1, protection);
+	return view;
 }
 
 static uint64_t state_word(const struct shmp_endpoint *endpoint)

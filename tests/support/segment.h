@@ -40,6 +40,9 @@ void shmt_segment_free(struct shmt_segment *segment);
 void shmt_segment_map(const struct shmt_segment *segment, const char *role,
 		      struct shmp_segment *ret_map);
 
+/* The whole of it, between pages that nobody may touch; for the rest of the program. */
+struct shmp_segment shmt_segment_map_guarded(const struct shmt_segment *segment, int protection);
+
 /* Gives a place out: validate, attach, ACTIVE with the next incarnation. */
 void shmt_place_assign(const struct shmt_segment *segment, uint32_t place);
 /*

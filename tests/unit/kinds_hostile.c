@@ -16,8 +16,6 @@
 #include "tests/support/runner.h"
 #include "tests/support/segment.h"
 
-#define PAGE SHMP_PAGE
-
 enum {
 	WORDS_MAX = 600, /* of each part that are replaced, from its beginning and from its end */
 	ROOM = 100,
@@ -31,36 +29,6 @@ struct subject {
 	struct shmp_segment observer;
 	uint8_t *ctl_before, *data_before;
 };
-
-/* @parts of it, each @times in a row. */
-static uint8_t *map_guarded(int fd, uint64_t bytes, uint64_t parts, uint64_t times, int protection)
-{
-	uint8_t *room = mmap(NULL, bytes * times + 2 * PAGE, PROT_NONE,
-			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	SHMT_REQUIRE(room != MAP_FAILED);
-	for (uint64_t i = 0; i < parts * times; i++)
-		SHMT_REQUIRE(mmap(room + PAGE + i * (bytes / parts), bytes / parts, protection,
-				  MAP_SHARED | MAP_FIXED, fd,
-				  (off_t)(i / times * (bytes / parts))) != MAP_FAILED);
-	return room + PAGE;
-}
-
-static struct shmp_segment map(const struct shmt_segment *segment, int protection)
-{
-	const struct shmp_plan *plan = &segment->plan;
-	uint8_t *ctl = map_guarded(segment->fds.ctl, plan->ctl_bytes, 1, 1, protection);
-	struct shmp_segment view = { .mirrored = segment->kind->mirrored, .plan = *plan };
-
-	view.head = (void *)ctl;
-	view.control = ctl + sizeof(struct shmp_head);
-	view.endpoints = (void *)(ctl + sizeof(struct shmp_head) + plan->control_bytes);
-	if (plan->data_bytes > 0)
-		view.data = map_guarded(segment->fds.data, plan->data_bytes,
-					plan->rings != 0 ? plan->rings : 1,
-					segment->kind->mirrored ? 2 : 1, protection);
-	return view;
-}
 
 /* The smallest one there is, or the usual one where the least of all is too little together. */
 static void choose_options(const struct shmp_kind *kind, uint64_t *ret_option)
@@ -124,8 +92,8 @@ static struct subject make(const struct shmp_kind *kind)
 	}
 	for (uint32_t place = 0; place < plan->endpoint_count && place < 2; place++)
 		shmt_place_assign(&subject.segment, place);
-	subject.broker = map(&subject.segment, PROT_READ | PROT_WRITE);
-	subject.observer = map(&subject.segment, PROT_READ);
+	subject.broker = shmt_segment_map_guarded(&subject.segment, PROT_READ | PROT_WRITE);
+	subject.observer = shmt_segment_map_guarded(&subject.segment, PROT_READ);
 	subject.ctl_before = malloc(plan->ctl_bytes);
 	subject.data_before = malloc(plan->data_bytes + 1);
 	memcpy(subject.ctl_before, subject.broker.head, plan->ctl_bytes);

@@ -15,6 +15,7 @@
 #include "shmclient/observer.h"
 #include "shmclient/record.h"
 #include "shmclient/result.h"
+#include "shmclient/ring.h"
 #include "shmclient/spsc.h"
 #include "shmclient/stream.h"
 #include "shmclient/type.h"
