@@ -42,6 +42,44 @@ static bool check_version(struct call *call, const struct segment *segment)
 	return false;
 }
 
+static bool check_option(struct call *call, const struct segment *segment, const cJSON *options,
+			 const char *key)
+{
+	int index = shmp_kind_option(segment->kind, key);
+	struct about about = { .name = segment->name, .parameter = key };
+	uint64_t wanted;
+
+	if (index < 0) {
+		call_fault(call, SHMP_FAULT_INVALID, &about, "kind %s has no option \"%.64s\"",
+			   segment->kind->name, key);
+		return false;
+	}
+	if (shmp_json_u64(options, key, UINT64_MAX, &wanted) < 0) {
+		call_fault(call, SHMP_FAULT_INVALID, &about, "%s is not a whole number from 0 on",
+			   key);
+		return false;
+	}
+	if (segment->plan.option[index] == wanted)
+		return true;
+	call_fault(call, SHMP_FAULT_MISMATCH, &about,
+		   "%s has %s %" PRIu64 ", and was opened as one that has %" PRIu64, segment->name,
+		   key, segment->plan.option[index], wanted);
+	return false;
+}
+
+/* What the caller relies on; another is refused before anybody can notice that it came. */
+static bool check_options(struct call *call, const struct segment *segment)
+{
+	const cJSON *options = NULL;
+
+	if (!call_object_optional(call, "options", &options))
+		return false;
+	for (const cJSON *item = options ? options->child : NULL; item; item = item->next)
+		if (!check_option(call, segment, options, item->string))
+			return false;
+	return true;
+}
+
 static const struct shmp_role *find_role(struct call *call, const struct segment *segment,
 					 const char *name)
 {
@@ -209,7 +247,8 @@ void method_attach(struct call *call)
 	if (!segment || !check_kind(call, segment, kind) || !check_version(call, segment))
 		return;
 	role = find_role(call, segment, role_name);
-	if (!role || !check_rights(call, segment, role) || !find_place(call, segment, role, &place))
+	if (!role || !check_rights(call, segment, role) || !check_options(call, segment) ||
+	    !find_place(call, segment, role, &place))
 		return;
 	r = attachment_open(call_client(call), segment, role, place, &attachment);
 	if (r < 0)

@@ -329,7 +329,7 @@ static const struct method methods[] = {
 	{ "Hello", "name membarrier start_time resume", hello },
 	{ "Create", "name kind options mode reuse owner group huge_pages prefault mlock init",
 	  method_create },
-	{ "Attach", "name kind role kind_version", method_attach },
+	{ "Attach", "name kind role kind_version options", method_attach },
 	{ "Detach", "id endpoint incarnation", method_detach },
 	{ "Unlink", "name", method_unlink },
 	{ "Kinds", "", kinds },

@@ -144,9 +144,10 @@ static void object_attached_late(void *context, struct shmc__reply *reply)
 
 static enum shmc_result object_call_attach(struct shmc_client *client, const char *name,
 					   const struct shmp_kind *kind, const char *role_name,
-					   struct shmc__reply *ret_reply, struct shmc_error *error)
+					   const uint64_t *option, struct shmc__reply *ret_reply,
+					   struct shmc_error *error)
 {
-	cJSON *parameters;
+	cJSON *parameters, *options;
 	enum shmc_result result;
 
 	/* Descriptors that find no room are lost, and the connection with them. */
@@ -160,6 +161,11 @@ static enum shmc_result object_call_attach(struct shmc_client *client, const cha
 		shmp_json_add_u64(parameters, "kind_version", kind->version);
 	}
 	cJSON_AddStringToObject(parameters, "role", role_name);
+	if (option) {
+		options = cJSON_AddObjectToObject(parameters, "options");
+		for (size_t i = 0; i < kind->option_count; i++)
+			object_add_option(options, &kind->options[i], option[i]);
+	}
 	result = shmc__client_call(client, "Attach", parameters, 0, object_attached_late, ret_reply,
 				   error);
 	cJSON_Delete(parameters);
@@ -256,6 +262,14 @@ enum shmc_result shmc__object_open(struct shmc__object *object, struct shmc_clie
 				   const char *name, const struct shmp_kind *kind,
 				   const char *role_name, struct shmc_error *error)
 {
+	return shmc__object_open_expecting(object, client, name, kind, role_name, NULL, error);
+}
+
+enum shmc_result shmc__object_open_expecting(struct shmc__object *object,
+					     struct shmc_client *client, const char *name,
+					     const struct shmp_kind *kind, const char *role_name,
+					     const uint64_t *option, struct shmc_error *error)
+{
 	struct shmc__reply reply = { .fd_count = 0 };
 	enum shmc_result result = object_check_name(name, error);
 
@@ -264,7 +278,7 @@ enum shmc_result shmc__object_open(struct shmc__object *object, struct shmc_clie
 	if (result != SHMC_OK)
 		return result;
 	*object = (struct shmc__object){ .alive = client->alive, .client = client, .kind = kind };
-	result = object_call_attach(client, name, kind, role_name, &reply, error);
+	result = object_call_attach(client, name, kind, role_name, option, &reply, error);
 	if (result == SHMC_OK) {
 		result = object_take(object, role_name, &reply, error);
 		if (result != SHMC_OK)

@@ -78,6 +78,15 @@ enum shmc_result shmc__object_open(struct shmc__object *object, struct shmc_clie
 				   const char *name, const struct shmp_kind *kind,
 				   const char *role_name, struct shmc_error *error);
 
+/*
+ * The same where its creator must have chosen @option, of which 0 is any: MISMATCH, with the option
+ * by name, before a place is taken.
+ */
+enum shmc_result shmc__object_open_expecting(struct shmc__object *object,
+					     struct shmc_client *client, const char *name,
+					     const struct shmp_kind *kind, const char *role_name,
+					     const uint64_t *option, struct shmc_error *error);
+
 /* Unmaps and detaches; in a forked child only unmaps. */
 void shmc__object_close(struct shmc__object *object);
 
