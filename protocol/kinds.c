@@ -8,6 +8,7 @@
 #include "protocol/broadcast.h"
 #include "protocol/buffer.h"
 #include "protocol/mpmc.h"
+#include "protocol/pipe.h"
 #include "protocol/record.h"
 #include "protocol/ring.h"
 #include "protocol/spsc.h"
@@ -23,6 +24,7 @@ const struct shmp_kind *const shmp_kinds[] = {
 	&shmp_record_kind,
 	&shmp_array_kind,
 	&shmp_atomic_kind,
+	&shmp_pipe_kind,
 	&shmp_stream_kind,
 	&shmp_ring_kind,
 };

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HASH_MASK ((UINT64_C(1) << 53) - 1) /* what JSON numbers hold exactly */
+#include "protocol/hash.h"
 
 /* Fields by themselves */
 
@@ -136,41 +136,21 @@ static uint64_t lay_out(struct shmp_schema *schema, uint32_t parent)
 	return shmp_round_up(at, 8);
 }
 
-/* FNV-1a over what decides where a field lies and what it means. */
-static uint64_t hash_more(uint64_t hash, const void *data, size_t bytes)
-{
-	const uint8_t *byte = data;
-
-	for (size_t i = 0; i < bytes; i++)
-		hash = (hash ^ byte[i]) * UINT64_C(0x100000001b3);
-	return hash;
-}
-
-static uint64_t hash_word(uint64_t hash, uint64_t word)
-{
-	for (int i = 0; i < 8; i++) {
-		uint8_t byte = (uint8_t)(word >> i * 8);
-
-		hash = hash_more(hash, &byte, 1);
-	}
-	return hash;
-}
-
+/* Over what decides where a field lies and what it means. */
 static uint64_t hash_of(const struct shmp_schema *schema)
 {
 	const struct shmp_schema_field *fields = shmp_schema_fields(schema);
-	uint64_t hash = hash_word(UINT64_C(0xcbf29ce484222325), schema->record_bytes);
+	uint64_t hash = shmp_hash_word(SHMP_HASH_BEGIN, schema->record_bytes);
 
 	for (uint32_t i = 0; i < schema->field_count; i++) {
-		hash = hash_more(hash, fields[i].name, sizeof(fields[i].name));
-		hash = hash_word(hash, fields[i].type);
-		hash = hash_word(hash, fields[i].count);
-		hash = hash_word(hash, fields[i].bytes);
-		hash = hash_word(hash, fields[i].parent);
-		hash = hash_word(hash, fields[i].offset);
+		hash = shmp_hash_bytes(hash, fields[i].name, sizeof(fields[i].name));
+		hash = shmp_hash_word(hash, fields[i].type);
+		hash = shmp_hash_word(hash, fields[i].count);
+		hash = shmp_hash_word(hash, fields[i].bytes);
+		hash = shmp_hash_word(hash, fields[i].parent);
+		hash = shmp_hash_word(hash, fields[i].offset);
 	}
-	hash = (hash ^ hash >> 53) & HASH_MASK;
-	return hash != 0 ? hash : 1;
+	return shmp_hash_end(hash);
 }
 
 int shmp_schema_seal(struct shmp_schema *schema, const char **ret_why, uint32_t *ret_field)

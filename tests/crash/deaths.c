@@ -28,12 +28,18 @@ static void *copy_of(const void *from, size_t bytes)
 	return copy;
 }
 
+/* As mapped: of a ring its mirror, too. */
+static size_t data_room(const struct shmp_segment *map)
+{
+	return map->data ? shmp_segment_data_room(&map->plan, map->mirrored) : 0;
+}
+
 static void save(const struct deaths *deaths, struct saved *saved)
 {
 	const struct shmp_segment *map = &deaths->segment->map;
 
 	saved->ctl = copy_of(map->head, map->plan.ctl_bytes);
-	saved->data = copy_of(map->data, map->plan.data_bytes);
+	saved->data = copy_of(map->data, data_room(map));
 	saved->own = copy_of(deaths->own, deaths->own_bytes);
 }
 
@@ -43,7 +49,7 @@ static void restore(const struct deaths *deaths, const struct saved *saved)
 
 	memcpy(map->head, saved->ctl, map->plan.ctl_bytes);
 	if (map->data)
-		memcpy(map->data, saved->data, map->plan.data_bytes);
+		memcpy(map->data, saved->data, data_room(map));
 	if (deaths->own)
 		memcpy(deaths->own, saved->own, deaths->own_bytes);
 }

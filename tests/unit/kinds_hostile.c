@@ -78,6 +78,12 @@ static void make_record(struct shmt_segment *segment)
 	free(schema);
 }
 
+/* Bytes of data as mapped: all of it, and of rings the mirror of each, too. */
+static uint64_t room_of(const struct subject *subject)
+{
+	return shmp_segment_data_room(&subject->segment.plan, subject->kind->mirrored);
+}
+
 static struct subject make(const struct shmp_kind *kind)
 {
 	struct subject subject = { .kind = kind };
@@ -95,10 +101,10 @@ static struct subject make(const struct shmp_kind *kind)
 	subject.broker = shmt_segment_map_guarded(&subject.segment, PROT_READ | PROT_WRITE);
 	subject.observer = shmt_segment_map_guarded(&subject.segment, PROT_READ);
 	subject.ctl_before = malloc(plan->ctl_bytes);
-	subject.data_before = malloc(plan->data_bytes + 1);
+	subject.data_before = malloc(room_of(&subject) + 1);
 	memcpy(subject.ctl_before, subject.broker.head, plan->ctl_bytes);
 	if (plan->data_bytes > 0)
-		memcpy(subject.data_before, subject.broker.data, plan->data_bytes);
+		memcpy(subject.data_before, subject.broker.data, room_of(&subject));
 	return subject;
 }
 
@@ -108,7 +114,7 @@ static void restore(struct subject *subject)
 
 	memcpy(subject->broker.head, subject->ctl_before, plan->ctl_bytes);
 	if (plan->data_bytes > 0)
-		memcpy(subject->broker.data, subject->data_before, plan->data_bytes);
+		memcpy(subject->broker.data, subject->data_before, room_of(subject));
 }
 
 static void done(struct subject *subject)
@@ -246,8 +252,7 @@ TEST(any_word_replaced_in_the_data_of_any_kind_harms_nobody, .timeout_s = 60)
 		struct subject subject = make(shmp_kinds[i]);
 
 		if (subject.segment.plan.data_bytes > 0)
-			replace_each(&subject, subject.broker.data,
-				     subject.segment.plan.data_bytes);
+			replace_each(&subject, subject.broker.data, room_of(&subject));
 		done(&subject);
 	}
 }
@@ -261,7 +266,7 @@ TEST(nothing_but_ones_in_any_kind_harms_nobody)
 		do_all(&subject);
 		memset(subject.broker.head, 0xff, subject.segment.plan.ctl_bytes);
 		if (subject.segment.plan.data_bytes > 0)
-			memset(subject.broker.data, 0xff, subject.segment.plan.data_bytes);
+			memset(subject.broker.data, 0xff, room_of(&subject));
 		do_all(&subject);
 		done(&subject);
 	}
@@ -290,7 +295,7 @@ TEST(random_bytes_in_any_kind_harm_nobody, .timeout_s = 60)
 				fill(&random, (uint8_t *)subject.broker.head,
 				     subject.segment.plan.ctl_bytes);
 			if (round % 3 && subject.segment.plan.data_bytes > 0)
-				fill(&random, subject.broker.data, subject.segment.plan.data_bytes);
+				fill(&random, subject.broker.data, room_of(&subject));
 			do_all(&subject);
 		}
 		done(&subject);

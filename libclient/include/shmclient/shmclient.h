@@ -13,6 +13,7 @@
 #include "shmclient/client.h"
 #include "shmclient/mpmc.h"
 #include "shmclient/observer.h"
+#include "shmclient/pipe.h"
 #include "shmclient/record.h"
 #include "shmclient/result.h"
 #include "shmclient/ring.h"
