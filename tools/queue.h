@@ -24,6 +24,7 @@ struct queue {
 	union queue_handle handle;
 	void *room; /* for messages that are copied out */
 	uint64_t room_bytes;
+	struct shmc_frame held[QUEUE_BATCH_MAX]; /* of a stream: those that were received last */
 	uint64_t message_bytes_max;
 	uint64_t messages; /* moved by this run */
 	uint64_t bytes;

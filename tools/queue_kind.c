@@ -227,6 +227,86 @@ static enum shmc_result broadcast_fd(struct queue *queue, int *ret_fd, struct sh
 	return shmc_broadcast_fd(queue->handle.broadcast, ret_fd, error);
 }
 
+/* stream: a frame is a message; those that are being shown are held. */
+
+static enum shmc_result stream_open(struct queue *queue, struct shmc_error *error)
+{
+	enum shmc_stream_role role = queue->sends ? SHMC_STREAM_WRITER : SHMC_STREAM_READER;
+	struct shmc_stream_options options = { .capacity_bytes = 0 };
+	enum shmc_result result = shmc_stream_open(queue->client, queue->name, role,
+						   &queue->handle.stream, error);
+
+	if (result == SHMC_OK)
+		shmc_stream_options_of(queue->handle.stream, &options);
+	queue->message_bytes_max = options.capacity_bytes;
+	return result;
+}
+
+static void stream_close(struct queue *queue)
+{
+	queue->handle.stream = shmc_stream_close(queue->handle.stream);
+}
+
+static enum shmc_result stream_push(struct queue *queue, const struct shmc_bytes *messages,
+				    uint64_t count, int64_t timeout_ns, uint64_t *ret_count)
+{
+	enum shmc_result result = SHMC_OK;
+	uint64_t sent;
+
+	for (sent = 0; sent < count && result == SHMC_OK; sent += result == SHMC_OK)
+		result = shmc_stream_write(queue->handle.stream, messages[sent].data,
+					   messages[sent].size, sent == 0 ? timeout_ns : SHMC_TRY);
+	*ret_count = sent;
+	return sent > 0 ? SHMC_OK : result;
+}
+
+static void tell_gap(const struct queue *queue, const struct shmc_frame *frame)
+{
+	if (frame->flags & SHMC_GAP)
+		report(0, "GAP", "'%s': frame %" PRIu64 " came where %" PRIu64 " was expected",
+		       queue->name, frame->sequence, frame->expected);
+}
+
+static enum shmc_result stream_receive(struct queue *queue, struct shmc_message *messages,
+				       uint64_t max, uint64_t *ret_count)
+{
+	enum shmc_result result = SHMC_OK;
+	uint64_t count = 0;
+
+	max = max < QUEUE_BATCH_MAX ? max : QUEUE_BATCH_MAX;
+	while (count < max) {
+		struct shmc_frame *frame = &queue->held[count];
+
+		result = shmc_stream_borrow(queue->handle.stream, SHMC_TRY, frame);
+		if (result != SHMC_OK)
+			break;
+		tell_gap(queue, frame);
+		messages[count++] = (struct shmc_message){
+			.data = frame->data,
+			.size = frame->size,
+			.flags = frame->flags & SHMC_REDELIVERED,
+		};
+	}
+	*ret_count = count;
+	return count > 0 ? SHMC_OK : result;
+}
+
+static void stream_release(struct queue *queue, uint64_t count)
+{
+	for (uint64_t i = 0; i < count; i++)
+		shmc_stream_release(queue->handle.stream, &queue->held[i]);
+}
+
+static enum shmc_result stream_fd(struct queue *queue, int *ret_fd, struct shmc_error *error)
+{
+	return shmc_stream_fd(queue->handle.stream, ret_fd, error);
+}
+
+static enum shmc_result stream_wait_peer(struct queue *queue, int64_t timeout_ns)
+{
+	return shmc_stream_wait_peer(queue->handle.stream, timeout_ns);
+}
+
 const struct queue_kind queue_kinds[] = {
 	{
 		.name = "spsc",
@@ -262,6 +342,18 @@ const struct queue_kind queue_kinds[] = {
 		.receive = broadcast_receive,
 		.release = broadcast_release,
 		.fd = broadcast_fd,
+	},
+	{
+		.name = "stream",
+		.sender = "writer",
+		.receiver = "reader",
+		.open = stream_open,
+		.close = stream_close,
+		.push = stream_push,
+		.receive = stream_receive,
+		.release = stream_release,
+		.fd = stream_fd,
+		.wait_peer = stream_wait_peer,
 	},
 };
 const size_t queue_kind_count = sizeof(queue_kinds) / sizeof(*queue_kinds);

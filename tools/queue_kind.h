@@ -16,6 +16,7 @@ union queue_handle {
 	struct shmc_spsc *spsc;
 	struct shmc_mpmc *mpmc;
 	struct shmc_broadcast *broadcast;
+	struct shmc_stream *stream;
 };
 
 struct queue_kind {

@@ -8,6 +8,7 @@
 #include "tests/support/mpmc_client.h"
 #include "tests/support/process.h"
 #include "tests/support/runner.h"
+#include "tests/support/stream_client.h"
 
 #define ARGUMENTS_MAX 12
 
@@ -101,6 +102,34 @@ TEST(follower_sees_what_was_taken_before_it_looked)
 	expect(tail, "");
 	shmc_mpmc_close(producer);
 	shmc_mpmc_close(consumer);
+	end(&scene);
+}
+
+TEST(metadata_and_frames_of_a_stream_are_shown)
+{
+	struct scene scene = begin();
+	struct shmc_stream *writer, *reader;
+	struct shmt_process tail;
+	struct shmc_frame frame;
+
+	shmt_frames_create(scene.client, "s", 4064);
+	writer = shmt_frames_open(scene.client, "s", SHMC_STREAM_WRITER);
+	reader = shmt_frames_open(scene.client, "s", SHMC_STREAM_READER);
+	shmt_assert_ok(shmc_stream_set_metadata(writer, "640x480", 7));
+	shmt_assert_ok(shmc_stream_write(writer, "one", 3, SHMC_TRY));
+	shmt_assert_ok(shmc_stream_skip(writer, 1));
+	shmt_assert_ok(shmc_stream_write(writer, "three", 5, SHMC_TRY));
+	shmt_assert_ok(shmc_stream_borrow(reader, SHMC_TRY, &frame));
+	expect(START("peek", "s"), "metadata  7 B  640x480\n"
+				   "16  #1  taken  3 B  one\n"
+				   "48  #3  ready  5 B  three\n");
+	tail = START("tail", "s", "--max", "1", "--follow", "--count", "2");
+	shmt_process_expect(&tail, "#3  ready  5 B  three\n");
+	shmt_assert_ok(shmc_stream_write(writer, "four", 4, SHMC_TRY));
+	shmt_process_expect(&tail, "#4  ready  4 B  four\n");
+	expect(tail, "");
+	shmc_stream_close(writer);
+	shmc_stream_close(reader);
 	end(&scene);
 }
 

@@ -122,6 +122,18 @@ TEST(lines_of_a_broadcast_arrive_as_they_were_sent)
 	shmt_broker_stop(&broker);
 }
 
+TEST(lines_of_a_stream_arrive_as_frames)
+{
+	begin();
+	expect(CTL("create", "s", "stream"), 0, NULL, "");
+	expect(FEED("one\n\ntwo \xff\n last", "-j", "pub", "s"), 0,
+	       "{\"messages\":4,\"bytes\":13}\n", "");
+	expect(CTL("sub", "s", "--count", "3"), 0, "one\n\ntwo \xff\n", "");
+	expect(FEED("five\n", "pub", "s"), 0, NULL, "");
+	expect(CTL("sub", "s"), 0, " last\nfive\n", "");
+	shmt_broker_stop(&broker);
+}
+
 /* Less than a pipe holds: whoever is started afterwards may be looked after first. */
 static void give(struct shmt_process *process, const char *lines)
 {
@@ -368,16 +380,17 @@ TEST(receivers_end_by_signal_and_with_the_broker)
 
 TEST(sender_to_a_full_one_says_that_the_broker_has_gone)
 {
-	static const char *const kinds[] = { "spsc", "mpmc" };
+	static const char *const kinds[] = { "spsc", "mpmc", "stream" };
+	static const char *const sizes[] = { "capacity_bytes=4096", "slots=4",
+					     "capacity_bytes=4064" };
 	struct shmt_process pub;
 	char *lines = calloc(LINES, LINE_BYTES), *at = lines;
 
 	for (unsigned i = 0; i < LINES; i++)
 		at += sprintf(at, "%u\n", i);
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < 3; i++) {
 		begin();
-		expect(CTL("create", "q", kinds[i], i ? "slots=4" : "capacity_bytes=4096"), 0, NULL,
-		       "");
+		expect(CTL("create", "q", kinds[i], sizes[i]), 0, NULL, "");
 		pub = START("pub", "q");
 		shmt_process_write(&pub, lines);
 		while (!has_in(CTL("describe", "q"), "waiting"))
@@ -404,15 +417,16 @@ TEST(full_ones_are_waited_for_as_long_as_asked)
 
 TEST(kind_is_found_without_the_control_socket)
 {
-	static const char *const kinds[] = { "spsc", "mpmc", "broadcast" };
+	static const char *const kinds[] = { "spsc", "mpmc", "broadcast", "stream" };
 
 	begin();
 	setenv("SHMBROKER_CONTROL_ADDRESS", "/nowhere/control.sock", 1);
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 4; i++) {
 		expect(CTL("create", kinds[i], kinds[i]), 0, NULL, "");
 		expect(FEED("one\n", "pub", kinds[i]), 0, "", "");
 	}
 	expect(CTL("sub", "spsc"), 0, "one\n", "");
+	expect(CTL("sub", "stream"), 0, "one\n", "");
 	expect(CTL("sub", "mpmc", "-n1"), 0, "one\n", "");
 	expect(CTL("sub", "broadcast", "-n1", "--from", "oldest"), 0, "one\n", "");
 	expect(CTL("create", "a", "atomic", "type=u64"), 0, NULL, "");
@@ -426,7 +440,7 @@ TEST(kind_that_moves_no_messages_is_named_with_what_works_on_it)
 	begin();
 	expect(CTL("create", "a", "atomic", "type=u64"), 0, NULL, "");
 	expect(FEED("one\n", "pub", "a"), 1, "", "'a' is of kind atomic");
-	expect(CTL("sub", "a"), 1, "", "spsc, mpmc, broadcast");
+	expect(CTL("sub", "a"), 1, "", "spsc, mpmc, broadcast, stream");
 	expect(CTL("sub", "--create", "a"), 1, "", "peek and tail");
 	expect(CTL("-j", "sub", "a"), 1, "", "\"error\":\"MISMATCH\"");
 	expect(CTL("sub", "--create=8K", "a"), 1, "", "atomic");
