@@ -195,9 +195,9 @@ static void attach(void *context)
 static void kill_everywhere(void (*operate)(void *), uint64_t held, uint64_t shown, uint64_t taken)
 {
 	bounds = (struct bounds){ held, shown, taken, operate == read_frame && shown > 0 };
-	scene_kill_everywhere(operate, succeed_and_read);
-	scene_kill_everywhere(operate, succeed_twice);
-	scene_kill_everywhere(operate, fill_and_succeed);
+	scene_kill_everywhere(operate, succeed_and_read, "succeeded");
+	scene_kill_everywhere(operate, succeed_twice, "succeeded twice");
+	scene_kill_everywhere(operate, fill_and_succeed, "filled, then succeeded");
 	scene_close();
 }
 

@@ -34,8 +34,8 @@ void scene_open(const char *name, uint64_t offset)
 			sizeof(struct shmp_stream_control);
 	memset(scene.witness, SCENE_UNTOUCHED, SCENE_LONGEST);
 	move_to(offset);
+	scene.name = name;
 	scene.deaths = (struct deaths){
-		.name = name,
 		.segment = &scene.stream.segment,
 		.own = &scene.stream.writer,
 		.own_bytes = sizeof(scene) - offsetof(struct scene, stream.writer) -
@@ -66,8 +66,10 @@ void scene_compose(uint64_t size)
 	shmt_message_fill(scene.payload, size, scene.next);
 }
 
-void scene_kill_everywhere(void (*operate)(void *), void (*check)(void *))
+void scene_kill_everywhere(void (*operate)(void *), void (*check)(void *), const char *how)
 {
+	snprintf(scene.full_name, sizeof(scene.full_name), "%s; %s", scene.name, how);
+	scene.deaths.name = scene.full_name;
 	scene.deaths.operate = operate;
 	scene.deaths.check = check;
 	deaths_everywhere(&scene.deaths);

@@ -35,6 +35,8 @@ struct scene {
 	 * it is put back with the rest */
 	uint8_t *witness;
 	uint32_t flags[SCENE_NUMBERS]; /* of the frames that scene_drain got */
+	const char *name;
+	char full_name[100];
 	struct deaths deaths;
 };
 
@@ -52,7 +54,8 @@ void scene_hold(int index);
 /* Makes ready frame next, for the operation to send. */
 void scene_compose(uint64_t size);
 
-void scene_kill_everywhere(void (*operate)(void *), void (*check)(void *));
+/* @how: what the check does, beside the scene's name. */
+void scene_kill_everywhere(void (*operate)(void *), void (*check)(void *), const char *how);
 
 #define SCENE_CHECK(condition_) DEATHS_CHECK(&scene.deaths, condition_)
 

@@ -96,8 +96,8 @@ static void kill_everywhere(void (*operate)(void *), bool is_sent)
 {
 	sends = is_sent;
 	skipped = 0;
-	scene_kill_everywhere(operate, read_and_succeed);
-	scene_kill_everywhere(operate, succeed_twice_and_read);
+	scene_kill_everywhere(operate, read_and_succeed, "read, then succeeded");
+	scene_kill_everywhere(operate, succeed_twice_and_read, "succeeded, then read");
 	scene_close();
 }
 
@@ -223,7 +223,7 @@ TEST(a_skip_is_done_or_not, .timeout_s = 120)
 	scene_publish();
 	sends = false;
 	skipped = 5;
-	scene_kill_everywhere(skip, read_and_succeed);
+	scene_kill_everywhere(skip, read_and_succeed, "read, then succeeded");
 	scene_close();
 }
 
@@ -263,7 +263,7 @@ TEST(a_successor_that_dies_taking_the_place_leaves_it_to_the_next, .timeout_s = 
 	scene_open("attach_writer, after a death", SCENE_RING - 64);
 	scene_publish();
 	die_before_the_position(150);
-	scene_kill_everywhere(attach, succeed_after_two);
+	scene_kill_everywhere(attach, succeed_after_two, "succeeded");
 	scene_close();
 }
 
