@@ -26,6 +26,7 @@ static const struct group groups[] = {
 	{ "broadcast.rtt", bench_broadcast_rtt },
 	{ "broadcast.throughput", bench_broadcast_throughput },
 	{ "broadcast.writer", bench_broadcast_writer },
+	{ "stream.loan", bench_stream_loan },
 	{ "array.read", bench_array_read },
 	{ "buffer.write", bench_buffer_write },
 	{ "buffer.read", bench_buffer_read },

@@ -3,8 +3,9 @@
 
 usage: examples_test.py BUILD_DIR SOURCE_DIR GROUP
 
-GROUP is demo, first_program, many, streaming or values. Each test is a function named by a sentence; it fails
-by an exception. Everything happens in a temporary folder, with a broker of its own.
+GROUP is demo, first_program, many, streaming, values or video. Each test is a function named by a
+sentence; it fails by an exception. Everything happens in a temporary folder, with a broker of its
+own.
 """
 
 import os
@@ -41,7 +42,7 @@ class Place:
             [str(word) for word in command],
             env=self.env,
             cwd=self.dir,
-            stdin=subprocess.DEVNULL,
+            stdin=options.pop("stdin", subprocess.DEVNULL),
             text=True,
             **options,
         )
@@ -166,6 +167,57 @@ def an_event_loop_takes_every_line_and_ends_with_the_producer(place):
     assert (place.dir / "out").read_bytes() == file.read_bytes()
 
 
+# ---- video ---------------------------------------------------------------------------------------
+
+WIDTH, HEIGHT = 320, 240
+
+
+def pictures(count):
+    """Moving waves of colour, as PPM."""
+    for number in range(count):
+        pixels = bytearray(3 * WIDTH * HEIGHT)
+        for channel in range(3):
+            line = bytes((x * x // 37 + number * 11 * (channel + 1)) & 255 for x in range(2 * WIDTH))
+            rows = (line[y % WIDTH : y % WIDTH + WIDTH] for y in range(HEIGHT))
+            pixels[channel::3] = b"".join(rows)
+        yield b"P6\n%d %d\n255\n" % (WIDTH, HEIGHT) + pixels
+
+
+def grey(picture):
+    """What the relay makes of it, as PGM."""
+    pixels = picture[-3 * WIDTH * HEIGHT :]
+    channels = zip(pixels[0::3], pixels[1::3], pixels[2::3])
+    return b"P5 %d %d 255\n" % (WIDTH, HEIGHT) + bytes(
+        (77 * red + 150 * green + 29 * blue) >> 8 for red, green, blue in channels
+    )
+
+
+def pictures_go_through_a_relay_and_their_camera_may_be_killed(place):
+    """By a camera that has sent ten and half of the next one; its successor sends the rest."""
+    place.start_built_broker()
+    film = list(pictures(20))
+    expected = [grey(picture) for picture in film]
+    out = place.dir / "out.pgm"
+    with open(out, "wb") as file:
+        viewer = place.start(place.example("video"), "viewer", stdout=file, stderr=subprocess.PIPE)
+    relay = place.start(place.example("video"), "relay", stderr=subprocess.PIPE)
+    camera = place.start(place.example("video"), "camera", stdin=subprocess.PIPE)
+    camera.stdin.buffer.write(b"".join(film[:10]) + film[10][:100_000])
+    camera.stdin.buffer.flush()
+    end = time.monotonic() + 20 * SLOW
+    while out.stat().st_size < 10 * len(expected[0]) - 8192:  # what its buffer may hold back
+        assert time.monotonic() < end, "ten pictures did not arrive"
+        time.sleep(0.01)
+    camera.kill()
+    camera.wait()
+    camera.stdin.close()
+    (place.dir / "rest").write_bytes(b"".join(film[10:]))
+    place.run("sh", "-c", f"exec {place.example('video')} camera < rest")
+    said = relay.communicate(timeout=60 * SLOW)[1] + viewer.communicate(timeout=60 * SLOW)[1]
+    assert (relay.returncode, viewer.returncode, said) == (0, 0, ""), said
+    assert out.read_bytes() == b"".join(expected)
+
+
 # ---- first program -------------------------------------------------------------------------------
 
 
@@ -287,6 +339,7 @@ GROUPS = {
         a_killed_producer_is_followed_by_one_that_sends_the_rest,
         an_event_loop_takes_every_line_and_ends_with_the_producer,
     ],
+    "video": [pictures_go_through_a_relay_and_their_camera_may_be_killed],
     "values": [
         a_sensor_is_written_by_one_process_and_read_by_another_and_by_hand,
         a_shared_array_is_filled_and_bulk_copied_by_another_process,
