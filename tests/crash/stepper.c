@@ -209,9 +209,10 @@ void stepper_measure(struct stepper *stepper, struct stepper_path *ret_path)
 	*ret_path = path;
 }
 
-/* By a breakpoint that is taken away again. False: it came to the end instead. */
-static bool run_to(struct stepper *stepper, uintptr_t at)
+/* By a breakpoint that is taken away again; who strays may come to the end or fall asleep instead. */
+static enum stepper_result run_to(struct stepper *stepper, uintptr_t at)
 {
+	enum stepper_result result;
 	unsigned long word;
 
 	errno = 0;
@@ -219,15 +220,14 @@ static bool run_to(struct stepper *stepper, uintptr_t at)
 	SHMT_REQUIRE(errno == 0);
 	SHMT_REQUIRE(ptrace(PTRACE_POKETEXT, stepper->pid, at, (word & ~TRAP_MASK) | TRAP_CODE) ==
 		     0);
-	SHMT_REQUIRE(ptrace(PTRACE_CONT, stepper->pid, NULL, NULL) == 0);
-	await_trap(stepper->pid);
-	if (get_pc(stepper->pid) != at + TRAP_STEPS_OVER) {
+	result = resume(stepper, PTRACE_CONT);
+	if (result == STEPPER_ASLEEP || get_pc(stepper->pid) != at + TRAP_STEPS_OVER) {
 		SHMT_REQUIRE(stepper->may_stray);
-		return false;
+		return result == STEPPER_ASLEEP ? result : STEPPER_ENDED;
 	}
 	SHMT_REQUIRE(ptrace(PTRACE_POKETEXT, stepper->pid, at, word) == 0);
 	set_pc(stepper->pid, at);
-	return true;
+	return STEPPER_STOPPED;
 }
 
 enum stepper_result stepper_go_to(struct stepper *stepper, const struct stepper_path *path,
@@ -242,8 +242,8 @@ enum stepper_result stepper_go_to(struct stepper *stepper, const struct stepper_
 		return result;
 	}
 	at = path->via[point];
-	if (at > 0 && !run_to(stepper, path->at[at]))
-		return STEPPER_ENDED;
+	if (at > 0)
+		result = run_to(stepper, path->at[at]);
 	for (; at < point && result == STEPPER_STOPPED; at++)
 		result = step(stepper, path->at[at]);
 	if (!stepper->may_stray)
