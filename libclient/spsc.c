@@ -5,7 +5,8 @@
  * Gates. Whether a call may take the short way is one look at one word: the handle points to the
  * process's `alive` word while the call is in order, and to a zero when it is not (other role,
  * reservation open, messages shown, doorbell armed). The word is zero in a forked child, too. Why
- * a gate is closed is found out on the long way.
+ * a gate is closed is found out on the long way. With checksums all are closed for good, so that
+ * without them nobody pays for the question.
  */
 #include "shmclient/spsc.h"
 
@@ -33,6 +34,7 @@ struct shmc_spsc {
 	const uint32_t *commit_gate;
 	const uint32_t *pop_gate;
 	const uint32_t *peek_gate;
+	const uint32_t *open_gate; /* what an open one points to */
 	union {
 		struct shmp_spsc_producer producer;
 		struct shmp_spsc_consumer consumer;
@@ -43,6 +45,7 @@ struct shmc_spsc {
 	uint64_t taken_before; /* messages, when it was last waited for one */
 	uint32_t came_soon;    /* messages, one after the other */
 	bool is_stream;
+	bool is_summed; /* with checksums */
 	enum shmc_spsc_role role;
 	struct shmc__object object;
 };
@@ -50,14 +53,15 @@ struct shmc_spsc {
 /* After anything that a gate depends on. */
 static void spsc_set_gates(struct shmc_spsc *queue)
 {
-	const uint32_t *alive = queue->object.alive;
+	const uint32_t *open = queue->is_summed ? &shmc__gate_closed : queue->object.alive;
 	bool is_producer = queue->role == SHMC_SPSC_PRODUCER;
 	bool is_consumer = queue->role == SHMC_SPSC_CONSUMER && !queue->object.bell.is_armed;
 
-	queue->push_gate = is_producer && !queue->reserved ? alive : &shmc__gate_closed;
-	queue->commit_gate = is_producer && queue->reserved ? alive : &shmc__gate_closed;
-	queue->peek_gate = is_consumer ? alive : &shmc__gate_closed;
-	queue->pop_gate = is_consumer && queue->consumer.shown_items == 0 ? alive :
+	queue->open_gate = open;
+	queue->push_gate = is_producer && !queue->reserved ? open : &shmc__gate_closed;
+	queue->commit_gate = is_producer && queue->reserved ? open : &shmc__gate_closed;
+	queue->peek_gate = is_consumer ? open : &shmc__gate_closed;
+	queue->pop_gate = is_consumer && queue->consumer.shown_items == 0 ? open :
 									    &shmc__gate_closed;
 }
 
@@ -73,6 +77,7 @@ enum shmc_result shmc_spsc_create(struct shmc_client *client, const char *name,
 		options = &none;
 	option[SHMP_SPSC_CAPACITY_BYTES] = options->capacity_bytes;
 	option[SHMP_SPSC_MESSAGE_BYTES_MAX] = options->message_bytes_max;
+	option[SHMP_SPSC_CHECKSUM] = options->checksum != 0;
 	return shmc__object_create_as(client, name, &shmp_spsc_kind, option, options->mode,
 				      options->reuse != 0, options->common, error);
 }
@@ -83,6 +88,7 @@ static enum shmc_result spsc_attach(struct shmc_spsc *queue, const char *name,
 	const struct shmp_segment *segment = &queue->object.mapping->segment;
 	int r = 0;
 
+	queue->is_summed = segment->plan.option[SHMP_SPSC_CHECKSUM] != 0;
 	if (queue->role == SHMC_SPSC_PRODUCER)
 		r = shmp_spsc_attach_producer(segment, &queue->producer);
 	else if (queue->role == SHMC_SPSC_CONSUMER)
@@ -173,6 +179,34 @@ static int spsc_move_push(void *context)
 	return shmp_spsc_push(&send->queue->producer, send->data, send->size);
 }
 
+/* Whether a gate is closed for the checksums' sake only. */
+static SHMP_COLD bool spsc_sends_summed(const struct shmc_spsc *queue, bool has_reserved)
+{
+	return queue->is_summed && queue->role == SHMC_SPSC_PRODUCER &&
+	       (queue->reserved != NULL) == has_reserved && !shmc__object_is_forked(&queue->object);
+}
+
+static int spsc_move_push_summed(void *context)
+{
+	struct spsc_send *send = context;
+
+	return shmp_spsc_push_summed(&send->queue->producer, send->data, send->size);
+}
+
+/* The gate is closed. */
+static SHMP_COLD enum shmc_result spsc_push_summed(struct shmc_spsc *queue, const void *data,
+						   uint64_t size, int64_t timeout_ns)
+{
+	struct spsc_send send = { .queue = queue, .data = data, .size = size };
+	int r;
+
+	if (!spsc_sends_summed(queue, false))
+		return shmc__move_refuse(&queue->object);
+	r = spsc_wait_room(queue, spsc_move_push_summed(&send), timeout_ns, spsc_move_push_summed,
+			   &send);
+	return r == SHMP_DONE ? spsc_sent(queue) : shmc__move_answer(&queue->object, r);
+}
+
 /* Long messages, and whatever is not done at the first look. */
 static SHMC__HOT __attribute__((noinline)) enum shmc_result spsc_push_long(struct shmc_spsc *queue,
 									   const void *data,
@@ -183,7 +217,7 @@ static SHMC__HOT __attribute__((noinline)) enum shmc_result spsc_push_long(struc
 	int r;
 
 	if (!shmc__gate_is_open(queue->push_gate))
-		return shmc__move_refuse(&queue->object);
+		return spsc_push_summed(queue, data, size, timeout_ns);
 	r = spsc_wait_room(queue, spsc_move_push(&send), timeout_ns, spsc_move_push, &send);
 	return SHMP_LIKELY(r == SHMP_DONE) ? spsc_sent(queue) :
 					     shmc__move_answer(&queue->object, r);
@@ -219,6 +253,41 @@ static int spsc_move_batch_add(void *context)
 	return shmp_spsc_batch_add(&send->queue->producer, send->data, send->size);
 }
 
+static int spsc_move_batch_add_summed(void *context)
+{
+	struct spsc_send *send = context;
+
+	return shmp_spsc_batch_add_summed(&send->queue->producer, send->data, send->size);
+}
+
+/* The gate is closed. */
+static SHMP_COLD enum shmc_result spsc_push_batch_summed(struct shmc_spsc *queue,
+							 const struct shmc_bytes *messages,
+							 uint64_t count, int64_t timeout_ns,
+							 uint64_t *ret_count)
+{
+	struct spsc_send first = { .queue = queue };
+	uint64_t sent;
+	int r;
+
+	if (!spsc_sends_summed(queue, false) || count == 0)
+		return shmc__move_refuse(&queue->object);
+	first.data = messages[0].data;
+	first.size = messages[0].size;
+	r = spsc_wait_room(queue, spsc_move_batch_add_summed(&first), timeout_ns,
+			   spsc_move_batch_add_summed, &first);
+	if (r != SHMP_DONE)
+		return shmc__move_answer(&queue->object, r);
+	for (sent = 1; sent < count; sent++) {
+		if (shmp_spsc_batch_add_summed(&queue->producer, messages[sent].data,
+					       messages[sent].size) != SHMP_DONE)
+			break;
+	}
+	shmp_spsc_batch_publish_summed(&queue->producer);
+	*ret_count = sent;
+	return spsc_sent(queue);
+}
+
 enum shmc_result shmc_spsc_push_batch(struct shmc_spsc *queue, const struct shmc_bytes *messages,
 				      uint64_t count, int64_t timeout_ns, uint64_t *ret_count)
 {
@@ -227,7 +296,7 @@ enum shmc_result shmc_spsc_push_batch(struct shmc_spsc *queue, const struct shmc
 	int r;
 
 	if (!shmc__gate_is_open(queue->push_gate) || count == 0)
-		return shmc__move_refuse(&queue->object);
+		return spsc_push_batch_summed(queue, messages, count, timeout_ns, ret_count);
 	first.data = messages[0].data;
 	first.size = messages[0].size;
 	r = spsc_wait_room(queue, spsc_move_batch_add(&first), timeout_ns, spsc_move_batch_add,
@@ -257,7 +326,7 @@ SHMC__HOT enum shmc_result shmc_spsc_reserve(struct shmc_spsc *queue, uint64_t s
 	struct spsc_send send = { .queue = queue, .size = size };
 	int r;
 
-	if (!shmc__gate_is_open(queue->push_gate))
+	if (!shmc__gate_is_open(queue->push_gate) && !spsc_sends_summed(queue, false))
 		return shmc__move_refuse(&queue->object);
 	r = spsc_move_reserve(&send);
 	if (SHMP_UNLIKELY(r != SHMP_DONE))
@@ -267,7 +336,7 @@ SHMC__HOT enum shmc_result shmc_spsc_reserve(struct shmc_spsc *queue, uint64_t s
 	queue->reserved = send.room;
 	queue->reserved_bytes = size;
 	queue->push_gate = &shmc__gate_closed;
-	queue->commit_gate = queue->object.alive;
+	queue->commit_gate = queue->open_gate;
 	*ret_data = send.room;
 	return SHMC_OK;
 }
@@ -275,14 +344,24 @@ SHMC__HOT enum shmc_result shmc_spsc_reserve(struct shmc_spsc *queue, uint64_t s
 static void spsc_drop_reservation(struct shmc_spsc *queue)
 {
 	queue->reserved = NULL;
-	queue->push_gate = queue->object.alive;
+	queue->push_gate = queue->open_gate;
 	queue->commit_gate = &shmc__gate_closed;
+}
+
+/* The gate is closed, or the message longer than what was reserved. */
+static SHMP_COLD enum shmc_result spsc_commit_summed(struct shmc_spsc *queue, uint64_t size)
+{
+	if (!spsc_sends_summed(queue, true) || size > queue->reserved_bytes)
+		return shmc__move_refuse(&queue->object);
+	shmp_spsc_commit_summed(&queue->producer, size);
+	spsc_drop_reservation(queue);
+	return spsc_sent(queue);
 }
 
 SHMC__HOT enum shmc_result shmc_spsc_commit(struct shmc_spsc *queue, uint64_t size)
 {
 	if (!shmc__gate_is_open(queue->commit_gate) || size > queue->reserved_bytes)
-		return shmc__move_refuse(&queue->object);
+		return spsc_commit_summed(queue, size);
 	shmp_spsc_commit(&queue->producer, size);
 	spsc_drop_reservation(queue);
 	return spsc_sent(queue);
@@ -290,7 +369,7 @@ SHMC__HOT enum shmc_result shmc_spsc_commit(struct shmc_spsc *queue, uint64_t si
 
 enum shmc_result shmc_spsc_abort(struct shmc_spsc *queue)
 {
-	if (!shmc__gate_is_open(queue->commit_gate))
+	if (!shmc__gate_is_open(queue->commit_gate) && !spsc_sends_summed(queue, true))
 		return shmc__move_refuse(&queue->object);
 	spsc_drop_reservation(queue);
 	return SHMC_OK;
@@ -405,6 +484,31 @@ static int spsc_move_pop(void *context)
 	return r;
 }
 
+static int spsc_move_pop_summed(void *context)
+{
+	struct spsc_receive *receive = context;
+	struct shmp_spsc_message message = { .size = 0 };
+	int r = shmp_spsc_pop_summed(&receive->queue->consumer, receive->buffer,
+				     receive->buffer_bytes, &message);
+
+	if (r == SHMP_DONE)
+		spsc_give(&message, receive->messages);
+	else if (r == SHMP_TOO_BIG)
+		receive->messages->size = message.size;
+	return r;
+}
+
+/* Who skips a message gives its room back as well. */
+static SHMP_COLD int spsc_receive_summed(struct shmc_spsc *queue, int64_t timeout_ns,
+					 shmc__move_fn move, struct spsc_receive *receive)
+{
+	int r = spsc_receive(queue, timeout_ns, move, receive);
+
+	if (r == SHMP_DAMAGED)
+		spsc_taken(queue);
+	return r;
+}
+
 /* A short message that is there: a straight line without a call. */
 static inline bool spsc_pop_short(struct shmc_spsc *queue, void *buffer, uint64_t buffer_bytes,
 				  struct shmc_message *ret_message)
@@ -439,7 +543,10 @@ static SHMC__HOT __attribute__((noinline)) enum shmc_result spsc_pop_long(
 	if (timeout_ns != 0 && spsc_look_closely(queue) &&
 	    spsc_pop_short(queue, buffer, buffer_bytes, ret_message))
 		return spsc_taken(queue);
-	r = spsc_receive(queue, timeout_ns, spsc_move_pop, &receive);
+	if (SHMP_UNLIKELY(queue->is_summed))
+		r = spsc_receive_summed(queue, timeout_ns, spsc_move_pop_summed, &receive);
+	else
+		r = spsc_receive(queue, timeout_ns, spsc_move_pop, &receive);
 	return r == SHMP_DONE ? spsc_taken(queue) : shmc__move_answer(&queue->object, r);
 }
 
@@ -470,12 +577,8 @@ static_assert(offsetof(struct shmc_message, size) == offsetof(struct shmp_spsc_m
 static_assert(offsetof(struct shmc_message, flags) == offsetof(struct shmp_spsc_message, flags),
 	      "message.flags");
 
-static int spsc_move_peek(void *context)
+static inline int spsc_peeked(struct spsc_receive *receive, int r)
 {
-	struct spsc_receive *receive = context;
-	int r = shmp_spsc_peek(&receive->queue->consumer, (void *)receive->messages, receive->max,
-			       &receive->count);
-
 	if (r != SHMP_DONE)
 		return r;
 	for (uint64_t i = 0; i < receive->count; i++) {
@@ -485,6 +588,24 @@ static int spsc_move_peek(void *context)
 		spsc_give(&message, &receive->messages[i]);
 	}
 	return SHMP_DONE;
+}
+
+static int spsc_move_peek(void *context)
+{
+	struct spsc_receive *receive = context;
+
+	return spsc_peeked(receive,
+			   shmp_spsc_peek(&receive->queue->consumer, (void *)receive->messages,
+					  receive->max, &receive->count));
+}
+
+static int spsc_move_peek_summed(void *context)
+{
+	struct spsc_receive *receive = context;
+
+	return spsc_peeked(receive, shmp_spsc_peek_summed(&receive->queue->consumer,
+							  (void *)receive->messages, receive->max,
+							  &receive->count));
 }
 
 SHMC__HOT enum shmc_result shmc_spsc_peek_batch(struct shmc_spsc *queue,
@@ -503,7 +624,10 @@ SHMC__HOT enum shmc_result shmc_spsc_peek_batch(struct shmc_spsc *queue,
 	if (SHMP_UNLIKELY(r != SHMP_DONE)) {
 		if (timeout_ns != 0)
 			(void)spsc_look_closely(queue);
-		r = spsc_receive(queue, timeout_ns, spsc_move_peek, &receive);
+		if (SHMP_UNLIKELY(queue->is_summed))
+			r = spsc_receive_summed(queue, timeout_ns, spsc_move_peek_summed, &receive);
+		else
+			r = spsc_receive(queue, timeout_ns, spsc_move_peek, &receive);
 	}
 	if (SHMP_UNLIKELY(r != SHMP_DONE))
 		return shmc__move_answer(&queue->object, r);
@@ -528,7 +652,8 @@ SHMC__HOT enum shmc_result shmc_spsc_release(struct shmc_spsc *queue, uint64_t c
 		return SHMC_FORKED;
 	if (SHMP_UNLIKELY(queue->role != SHMC_SPSC_CONSUMER))
 		return SHMC_INVALID;
-	r = shmp_spsc_release(&queue->consumer, count);
+	r = SHMP_UNLIKELY(queue->is_summed) ? shmp_spsc_release_summed(&queue->consumer, count) :
+					      shmp_spsc_release(&queue->consumer, count);
 	if (SHMP_UNLIKELY(r != SHMP_DONE))
 		return shmc__move_result(r);
 	if (queue->consumer.shown_items == 0)
@@ -614,6 +739,7 @@ enum shmc_result shmc_spsc_options_of(const struct shmc_spsc *queue,
 	*ret_options = (struct shmc_spsc_options){
 		.capacity_bytes = option[SHMP_SPSC_CAPACITY_BYTES],
 		.message_bytes_max = option[SHMP_SPSC_MESSAGE_BYTES_MAX],
+		.checksum = option[SHMP_SPSC_CHECKSUM] != 0,
 	};
 	return SHMC_OK;
 }

@@ -111,12 +111,7 @@ int shmp_spsc_peek(struct shmp_spsc_consumer *consumer, struct shmp_spsc_message
 	}
 	if (count == 0)
 		return r;
-	shmp_spsc_intend(consumer, at);
-	consumer->quick_least = UINT64_MAX; /* more than the next one has been seen */
-	if (consumer->shown_items == 0 || at > consumer->shown)
-		consumer->shown = at;
-	if (count > consumer->shown_items)
-		consumer->shown_items = count;
+	shmp_spsc_show(consumer, count, at);
 	*ret_count = count;
 	return SHMP_DONE;
 }

@@ -76,10 +76,15 @@
 #define SHMP_SPSC_AHEAD	      256u /* bytes of a message that is asked for before it is there */
 #define SHMP_SPSC_PUBLISHED   (UINT64_C(1) << 63)
 #define SHMP_SPSC_REDELIVERED 1u /* message flag */
+/* With checksums a header is PUBLISHED, 32 bits of them, and a length of 31. */
+#define SHMP_SPSC_SUM_SHIFT  31
+#define SHMP_SPSC_SUM_BITS   (UINT64_C(0xffffffff) << SHMP_SPSC_SUM_SHIFT)
+#define SHMP_SPSC_SUMMED_MAX ((UINT64_C(1) << SHMP_SPSC_SUM_SHIFT) - 1)
 
 enum shmp_spsc_option {
 	SHMP_SPSC_CAPACITY_BYTES = 0,
 	SHMP_SPSC_MESSAGE_BYTES_MAX = 1,
+	SHMP_SPSC_CHECKSUM = 2, /* 1: the tag of a message is the CRC32C of its payload */
 };
 
 struct shmp_spsc_control {
@@ -581,8 +586,35 @@ static inline int shmp_spsc_pop(struct shmp_spsc_consumer *consumer, void *buffe
 int shmp_spsc_peek(struct shmp_spsc_consumer *consumer, struct shmp_spsc_message *messages,
 		   uint64_t max, uint64_t *ret_count);
 
+/* Says so of @count messages, 1 or more, up to @end. */
+static inline void shmp_spsc_show(struct shmp_spsc_consumer *consumer, uint64_t count, uint64_t end)
+{
+	shmp_spsc_intend(consumer, end);
+	consumer->quick_least = UINT64_MAX; /* more than the next one has been seen */
+	if (consumer->shown_items == 0 || end > consumer->shown)
+		consumer->shown = end;
+	if (count > consumer->shown_items)
+		consumer->shown_items = count;
+}
+
 /* Takes the first @count of the messages shown. DONE; -EINVAL when fewer are; -EBADMSG. */
 int shmp_spsc_release(struct shmp_spsc_consumer *consumer, uint64_t count);
+
+/*
+ * With SHMP_SPSC_CHECKSUM, instead of the moves of these names, none of which may be used then; in
+ * spsc_checksum.c. DAMAGED: the message is not what its producer sent, and was skipped. A pop checks
+ * its copy, a peek what it shows: up to the first that is damaged, and that only if it comes first.
+ */
+int shmp_spsc_push_summed(struct shmp_spsc_producer *producer, const void *payload, uint64_t size);
+void shmp_spsc_commit_summed(struct shmp_spsc_producer *producer, uint64_t size);
+int shmp_spsc_batch_add_summed(struct shmp_spsc_producer *producer, const void *payload,
+			       uint64_t size);
+void shmp_spsc_batch_publish_summed(struct shmp_spsc_producer *producer);
+int shmp_spsc_pop_summed(struct shmp_spsc_consumer *consumer, void *buffer, uint64_t buffer_bytes,
+			 struct shmp_spsc_message *ret_message);
+int shmp_spsc_peek_summed(struct shmp_spsc_consumer *consumer, struct shmp_spsc_message *messages,
+			  uint64_t max, uint64_t *ret_count);
+int shmp_spsc_release_summed(struct shmp_spsc_consumer *consumer, uint64_t count);
 
 static inline bool shmp_spsc_producer_waits(const struct shmp_spsc_consumer *consumer)
 {

@@ -11,6 +11,7 @@ static struct shmp_spsc_ring ring_of(const struct shmp_segment *segment)
 		.data = segment->data,
 		.capacity = segment->plan.option[SHMP_SPSC_CAPACITY_BYTES],
 		.message_max = segment->plan.option[SHMP_SPSC_MESSAGE_BYTES_MAX],
+		.tags = segment->plan.option[SHMP_SPSC_CHECKSUM] ? SHMP_SPSC_SUM_BITS : 0,
 		.producer = &segment->endpoints[SHMP_SPSC_PRODUCER],
 		.consumer = &segment->endpoints[SHMP_SPSC_CONSUMER],
 		.places = segment->endpoints,
@@ -50,12 +51,17 @@ static int spsc_plan(const uint64_t *option, struct shmp_plan *ret_plan, const c
 		*ret_why = "a message and 16 bytes must fit into capacity_bytes";
 		return SHMP_SPSC_MESSAGE_BYTES_MAX + 1;
 	}
+	if (option[SHMP_SPSC_CHECKSUM] && message_max > SHMP_SPSC_SUMMED_MAX) {
+		*ret_why = "a message with a checksum is shorter than 2^31 bytes";
+		return SHMP_SPSC_MESSAGE_BYTES_MAX + 1;
+	}
 	*ret_plan = (struct shmp_plan){
 		.data_bytes = capacity,
 		.control_bytes = sizeof(struct shmp_spsc_control),
 		.endpoint_count = 2,
 		.option = { [SHMP_SPSC_CAPACITY_BYTES] = capacity,
-			    [SHMP_SPSC_MESSAGE_BYTES_MAX] = message_max },
+			    [SHMP_SPSC_MESSAGE_BYTES_MAX] = message_max,
+			    [SHMP_SPSC_CHECKSUM] = option[SHMP_SPSC_CHECKSUM] },
 	};
 	ret_plan->ctl_bytes = shmp_segment_ctl_bytes(ret_plan);
 	return 0;
@@ -193,6 +199,11 @@ static const struct shmp_option spsc_options[] = {
 					  .min = 0,
 					  .max = SPSC_CAPACITY_MAX - SHMP_SPSC_OVERHEAD,
 					  .preset = 0 },
+	[SHMP_SPSC_CHECKSUM] = { .name = "checksum",
+				 .help = "1: messages carry a checksum, damaged ones are skipped",
+				 .min = 0,
+				 .max = 1,
+				 .preset = 0 },
 };
 
 const struct shmp_kind shmp_spsc_kind = {

@@ -2,6 +2,14 @@
 
 #include "tests/support/random.h"
 
+static void make(struct shmt_ring *ring, const uint64_t *option)
+{
+	memset(ring, 0, sizeof(*ring));
+	shmt_segment_make(&ring->segment, "spsc", option);
+	shmt_segment_map(&ring->segment, "producer", &ring->producer_map);
+	shmt_segment_map(&ring->segment, "consumer", &ring->consumer_map);
+}
+
 void shmt_ring_make(struct shmt_ring *ring, uint64_t capacity, uint64_t message_max)
 {
 	uint64_t option[SHMP_OPTIONS_MAX] = {
@@ -9,10 +17,7 @@ void shmt_ring_make(struct shmt_ring *ring, uint64_t capacity, uint64_t message_
 		[SHMP_SPSC_MESSAGE_BYTES_MAX] = message_max,
 	};
 
-	memset(ring, 0, sizeof(*ring));
-	shmt_segment_make(&ring->segment, "spsc", option);
-	shmt_segment_map(&ring->segment, "producer", &ring->producer_map);
-	shmt_segment_map(&ring->segment, "consumer", &ring->consumer_map);
+	make(ring, option);
 }
 
 void shmt_ring_attach_producer(struct shmt_ring *ring)
@@ -30,6 +35,18 @@ void shmt_ring_attach_consumer(struct shmt_ring *ring)
 void shmt_ring_open(struct shmt_ring *ring, uint64_t capacity, uint64_t message_max)
 {
 	shmt_ring_make(ring, capacity, message_max);
+	shmt_ring_attach_producer(ring);
+	shmt_ring_attach_consumer(ring);
+}
+
+void shmt_ring_open_summed(struct shmt_ring *ring, uint64_t capacity)
+{
+	uint64_t option[SHMP_OPTIONS_MAX] = {
+		[SHMP_SPSC_CAPACITY_BYTES] = capacity,
+		[SHMP_SPSC_CHECKSUM] = 1,
+	};
+
+	make(ring, option);
 	shmt_ring_attach_producer(ring);
 	shmt_ring_attach_consumer(ring);
 }

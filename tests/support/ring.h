@@ -24,6 +24,8 @@ struct shmt_ring {
 void shmt_ring_make(struct shmt_ring *ring, uint64_t capacity, uint64_t message_max);
 /* The same with both roles held. */
 void shmt_ring_open(struct shmt_ring *ring, uint64_t capacity, uint64_t message_max);
+/* The same with checksums, and messages as large as it allows. */
+void shmt_ring_open_summed(struct shmt_ring *ring, uint64_t capacity);
 void shmt_ring_free(struct shmt_ring *ring);
 
 /* Takes the place and the role up. */

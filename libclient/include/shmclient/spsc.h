@@ -44,6 +44,10 @@ struct shmc_spsc_options {
 	uint32_t reuse;
 	/** Owner, group, huge pages, prefault, mlock; NULL: the defaults. */
 	const struct shmc_create_options *common;
+	/** Not 0: each message carries its CRC32C. One that does not fit it is skipped, and the
+	 *  consumer is told: DAMAGED. Messages are shorter than 2^31 bytes then. */
+	uint32_t checksum;
+	uint32_t reserved;
 };
 
 /**
@@ -173,7 +177,8 @@ enum shmc_result shmc_spsc_abort(struct shmc_spsc *queue);
  * Return: OK; EMPTY (SHMC_TRY); TIMEOUT; TOO_BIG (longer than the buffer: it stays, and
  * ret_message->size says how long it is); PEER_DEAD, CLOSED (empty, and the producer is gone: all
  * it published has been read; stays so until a successor opens, see shmc_spsc_wait_peer());
- * CORRUPT; INVALID (not a consumer, messages are peeked at); FORKED.
+ * DAMAGED (with checksums: the message was skipped); CORRUPT; INVALID (not a consumer, messages are
+ * peeked at); FORKED.
  * Threads: the handle's. Context: SHMC_TRY never blocks; no allocation; not signal-safe.
  * Crash: the message was taken, or comes again to the successor, flagged SHMC_REDELIVERED.
  * Since: 0.1
