@@ -11,7 +11,7 @@ enum {
 };
 
 static struct shmt_ring ring;
-static uint8_t payload[LONGEST], got[LONGEST];
+static uint8_t payload[LONGEST + 1], got[LONGEST];
 
 static int push(uint64_t size, uint64_t number)
 {
