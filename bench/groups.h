@@ -25,6 +25,7 @@ void bench_lock_read(struct bench_report *report);
 void bench_lock_write(struct bench_report *report);
 void bench_record_snapshot(struct bench_report *report);
 void bench_record_commit(struct bench_report *report);
+void bench_pool_cycle(struct bench_report *report);
 void bench_ring_bulk(struct bench_report *report);
 void bench_detect_kill(struct bench_report *report);
 void bench_attach_latency(struct bench_report *report);

@@ -34,6 +34,7 @@ static const struct group groups[] = {
 	{ "lock.write", bench_lock_write },
 	{ "record.snapshot", bench_record_snapshot },
 	{ "record.commit", bench_record_commit },
+	{ "pool.cycle", bench_pool_cycle },
 	{ "ring.bulk", bench_ring_bulk },
 	{ "detect.kill", bench_detect_kill },
 	{ "attach.latency", bench_attach_latency },

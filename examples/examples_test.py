@@ -318,6 +318,12 @@ def samples_that_were_measured_came_or_were_counted(place):
     assert int(match[1]) >= 4096, said
 
 
+def images_in_a_pool_are_handed_through_a_queue(place):
+    place.start_built_broker()
+    said = place.run(place.example("pool_images"), "200")
+    assert said == "200 of 200 images as they were drawn\n", said
+
+
 def what_killed_writers_left_in_a_buffer_is_told_and_mended(place):
     place.start_built_broker()
     said = place.run(place.example("buffer_recover"), "20")
@@ -344,6 +350,7 @@ GROUPS = {
         a_sensor_is_written_by_one_process_and_read_by_another_and_by_hand,
         a_shared_array_is_filled_and_bulk_copied_by_another_process,
         samples_that_were_measured_came_or_were_counted,
+        images_in_a_pool_are_handed_through_a_queue,
         what_killed_writers_left_in_a_buffer_is_told_and_mended,
     ],
     "first_program": [

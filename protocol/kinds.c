@@ -9,6 +9,7 @@
 #include "protocol/buffer.h"
 #include "protocol/mpmc.h"
 #include "protocol/pipe.h"
+#include "protocol/pool.h"
 #include "protocol/record.h"
 #include "protocol/ring.h"
 #include "protocol/spsc.h"
@@ -27,6 +28,7 @@ const struct shmp_kind *const shmp_kinds[] = {
 	&shmp_pipe_kind,
 	&shmp_stream_kind,
 	&shmp_ring_kind,
+	&shmp_pool_kind,
 };
 /* clang-format on */
 const size_t shmp_kind_count = sizeof(shmp_kinds) / sizeof(shmp_kinds[0]);

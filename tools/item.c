@@ -63,6 +63,18 @@ static void add_flag(cJSON *object, const char *key, bool is_set)
 		must(cJSON_AddTrueToObject(object, key));
 }
 
+/* Whole, also where a double would not hold it: the handle of an object in a pool. */
+static void add_number(cJSON *object, const char *key, uint64_t number)
+{
+	char *text;
+
+	if (number == UINT64_MAX)
+		return;
+	text = must_print("%" PRIu64, number);
+	must(cJSON_AddRawToObject(object, key, text));
+	free(text);
+}
+
 static int print_object(const struct shmc_item *item)
 {
 	cJSON *object = must(cJSON_CreateObject());
@@ -70,8 +82,7 @@ static int print_object(const struct shmc_item *item)
 	must(cJSON_AddStringToObject(object, "what", item->what));
 	add_string(object, "name", item->name);
 	must(cJSON_AddNumberToObject(object, "position", (double)item->position));
-	if (item->number != UINT64_MAX)
-		must(cJSON_AddNumberToObject(object, "number", (double)item->number));
+	add_number(object, "number", item->number);
 	add_string(object, "state", item->state);
 	if (item->endpoint >= 0)
 		must(cJSON_AddNumberToObject(object, "endpoint", (double)item->endpoint));

@@ -11,6 +11,7 @@ from broadcast import Broadcast
 from lock import Lock
 from mpmc_consumers import Consumers
 from mpmc_producers import Producers
+from pool import Pool
 
 # A sentence, the model, and whether something must be found.
 SMALL = [
@@ -104,8 +105,26 @@ SMALL = [
         Broadcast(4, [[(1, 1)]], 1, variant="first"),
         True,
     ),
+    ("two users of a pool's object, one killed", Pool(2, 2, kills=1), False),
+    ("three users of a pool's object", Pool(3, 2), False),
+    (
+        "two users of a pool's object: who clears a bit and does not look again loses it",
+        Pool(2, 2, variant="forgetful"),
+        True,
+    ),
+    (
+        "two users of a pool's object: who looks at the bit before the word is free loses it",
+        Pool(2, 2, variant="hasty"),
+        True,
+    ),
+    (
+        "two users of a pool's object, one killed: repair has to look at the bit, too",
+        Pool(2, 2, kills=1, variant="unrepaired"),
+        True,
+    ),
 ]
 LARGE = [
+    ("three users of a pool's object, two killed", Pool(3, 2, kills=2), False),
     (
         "three writers of a broadcast of two lengths, two killed",
         Broadcast(4, [[1], [2], [1]], 2),

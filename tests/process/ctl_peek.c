@@ -185,4 +185,24 @@ TEST(elements_of_a_ring_are_shown_and_followed)
 	end(&scene);
 }
 
+TEST(objects_of_a_pool_are_shown_with_whose)
+{
+	struct shmc_pool_options options = { .object_bytes = 4, .objects = 3 };
+	struct scene scene = begin();
+	struct shmc_pool *pool;
+	uint64_t handles[2], count;
+
+	shmt_assert_ok(shmc_pool_create(scene.client, "p", &options, NULL));
+	shmt_assert_ok(shmc_pool_open(scene.client, "p", SHMC_POOL_USER, NULL, &pool, NULL));
+	shmt_assert_ok(shmc_pool_acquire_batch(pool, 2, SHMC_TRY, handles, &count));
+	memcpy(shmc_pool_data(pool, handles[0]), "one.", 4);
+	memcpy(shmc_pool_data(pool, handles[1]), "two.", 4);
+	shmt_assert_ok(shmc_pool_transfer(pool, handles[1], SHMC_POOL_ANYONE));
+	expect(START("peek", "p"), "0  #1  owned  endpoint 0  4 B  one.\n"
+				   "1  #2  in transit to anyone  endpoint 0  4 B  two.\n"
+				   "2  free\n");
+	shmc_pool_close(pool);
+	end(&scene);
+}
+
 SHMT_MAIN

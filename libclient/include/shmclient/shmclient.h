@@ -14,6 +14,7 @@
 #include "shmclient/mpmc.h"
 #include "shmclient/observer.h"
 #include "shmclient/pipe.h"
+#include "shmclient/pool.h"
 #include "shmclient/record.h"
 #include "shmclient/result.h"
 #include "shmclient/ring.h"
