@@ -264,7 +264,7 @@ static inline bool broadcast_push_at_once(struct shmc_broadcast *broadcast, cons
 					  uint64_t size)
 {
 	return shmc__gate_is_open(broadcast->push_gate) &&
-	       SHMP_LIKELY(shmp_broadcast_push(&broadcast->writer, data, size) == SHMP_DONE);
+	       SHMP_LIKELY(shmp_broadcast_push_quick(&broadcast->writer, data, size) == SHMP_DONE);
 }
 
 SHMC__HOT enum shmc_result shmc_broadcast_push(struct shmc_broadcast *broadcast, const void *data,
@@ -525,8 +525,8 @@ static inline bool broadcast_pop_at_once(struct shmc_broadcast *broadcast, void 
 
 	if (!shmc__gate_is_open(broadcast->pop_gate))
 		return false;
-	if (SHMP_UNLIKELY(shmp_broadcast_pop(&broadcast->reader, buffer, buffer_bytes, &message) !=
-			  SHMP_DONE))
+	if (SHMP_UNLIKELY(shmp_broadcast_pop_quick(&broadcast->reader, buffer, buffer_bytes,
+						   &message) != SHMP_DONE))
 		return false;
 	broadcast_give(&message, ret_message);
 	broadcast_moved(broadcast);

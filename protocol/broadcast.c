@@ -60,6 +60,9 @@ int shmp_broadcast_attach_writer(const struct shmp_segment *segment, uint32_t en
 		return r;
 	ret_writer->self = &segment->endpoints[endpoint];
 	ret_writer->endpoint = endpoint;
+	ret_writer->quick_max = ret_writer->ring.message_max;
+	if (ret_writer->quick_max > SHMP_COPY_INLINE)
+		ret_writer->quick_max = SHMP_COPY_INLINE;
 	return 0;
 }
 

@@ -211,7 +211,8 @@ struct shmp_broadcast {
 struct shmp_broadcast_writer {
 	struct shmp_broadcast ring;
 	struct shmp_endpoint *self;
-	uint64_t limit; /* no claim may end behind this: the lesser of gate and horizon */
+	uint64_t limit;	    /* no claim may end behind this: the lesser of gate and horizon */
+	uint64_t quick_max; /* payload bytes of what is pushed quickly */
 	uint64_t gate;
 	uint32_t endpoint;
 	uint32_t turn_left; /* claims; 0: it is not our turn */
@@ -352,6 +353,18 @@ static inline void shmp_broadcast_copy(const struct shmp_broadcast *ring, void *
 #endif
 	(void)ring;
 	shmp_copy(to, from, bytes);
+}
+
+/* Up to SHMP_COPY_INLINE bytes. */
+static inline void shmp_broadcast_copy_short(const struct shmp_broadcast *ring, void *to,
+					     const void *from, uint64_t bytes)
+{
+#ifdef SHMP_BROADCAST_RACES
+	shmp_broadcast_copy(ring, to, from, bytes);
+#else
+	(void)ring;
+	shmp_copy_short(to, from, bytes);
+#endif
 }
 
 /* Writing. */
@@ -506,6 +519,55 @@ static inline uint8_t *shmp_broadcast_payload(const struct shmp_broadcast *ring,
 	return (uint8_t *)shmp_broadcast_header(ring, position) + SHMP_BROADCAST_HEADER;
 }
 
+/*
+ * Push and pop come in two steps, as those of spsc. The quick one is a straight line for short
+ * messages that goes by what this process knows already; where it has any doubt it does nothing and
+ * says FULL or EMPTY, and the whole one does it. What is stored comes in the order of its lines, and
+ * all addresses are worked out before the payload, behind which nothing is known any more.
+ */
+static inline int shmp_broadcast_push_quick(struct shmp_broadcast_writer *writer,
+					    const void *payload, uint64_t size)
+{
+	const struct shmp_broadcast *ring = &writer->ring;
+	uint64_t tail = shmp_broadcast_load_tail(ring), position = tail >> 8;
+	uint64_t need = shmp_broadcast_need(size), end = position + need;
+	uint64_t owner = writer->endpoint, tag = position + ring->secret, sequence;
+	struct shmp_endpoint *self = writer->self;
+	struct shmp_broadcast_header *header;
+
+	if (SHMP_UNLIKELY(size > writer->quick_max || end > writer->limit))
+		return SHMP_FULL;
+	/* a boundary to be noted, a turn to be used */
+	if (SHMP_UNLIKELY((position ^ end) >> ring->sixteenth_shift != 0 ||
+			  (writer->turn_left | writer->queued_need) != 0))
+		return SHMP_FULL;
+	if (!ring->is_exclusive && SHMP_UNLIKELY(shmp_broadcast_others_queue(writer)))
+		return SHMP_FULL;
+	/* relaxed: the intent's release publishes it */
+	atomic_store_explicit(&self->intent[1], need, memory_order_relaxed);
+	if (SHMP_UNLIKELY(
+		    !shmp_broadcast_claim(writer, tail, shmp_broadcast_tail_word(end, owner + 1))))
+		return SHMP_FULL;
+	/* [O] fence; pairs with shmp_broadcast_is_whole. Before the first byte */
+	atomic_thread_fence(memory_order_release);
+	header = shmp_broadcast_header(ring, position);
+	/* relaxed: only this thread writes it */
+	sequence = atomic_load_explicit(&self->items, memory_order_relaxed);
+	/* relaxed: published by the tag */
+	atomic_store_explicit(&header->about, shmp_broadcast_about(size, owner, tail & 0xff, 0),
+			      memory_order_relaxed);
+	/* relaxed: as above */
+	atomic_store_explicit(&header->sequence, sequence, memory_order_relaxed);
+	shmp_broadcast_copy_short(ring, (uint8_t *)header + SHMP_BROADCAST_HEADER, payload, size);
+	/* [G] release; pairs with shmp_broadcast_is_tagged */
+	atomic_store_explicit(&header->tag, tag, memory_order_release);
+	/* relaxed: a count; until the intent is cleared, repair takes it from the header */
+	atomic_store_explicit(&self->items, sequence + 1, memory_order_relaxed);
+	shmp_endpoint_count(&self->bytes, size);
+	shmp_broadcast_intend(self, 0);
+	return SHMP_DONE;
+}
+
 /* DONE, FULL, TOO_BIG, -EBADMSG. */
 static inline int shmp_broadcast_push(struct shmp_broadcast_writer *writer, const void *payload,
 				      uint64_t size)
@@ -514,6 +576,8 @@ static inline int shmp_broadcast_push(struct shmp_broadcast_writer *writer, cons
 	uint64_t tail;
 	int r;
 
+	if (shmp_broadcast_push_quick(writer, payload, size) == SHMP_DONE)
+		return SHMP_DONE;
 	if (SHMP_UNLIKELY(size > writer->ring.message_max))
 		return SHMP_TOO_BIG;
 	r = shmp_broadcast_take(writer, need, &tail);
@@ -669,11 +733,51 @@ static inline void shmp_broadcast_accept(struct shmp_broadcast_reader *reader,
 	shmp_endpoint_count(&reader->self->bytes, message->size);
 }
 
+static inline int shmp_broadcast_pop_quick(struct shmp_broadcast_reader *reader, void *buffer,
+					   uint64_t buffer_bytes,
+					   struct shmp_broadcast_message *ret_message)
+{
+	const struct shmp_broadcast *ring = &reader->ring;
+	struct shmp_endpoint *self = reader->self;
+	uint64_t position = reader->position, about, size, sequence, next;
+	struct shmp_broadcast_header *header = shmp_broadcast_header(ring, position);
+	uint32_t who;
+
+	if (SHMP_UNLIKELY(!shmp_broadcast_is_tagged(ring, position)))
+		return SHMP_EMPTY;
+	/* relaxed: published by the tag */
+	about = atomic_load_explicit(&header->about, memory_order_relaxed);
+	/* relaxed: as above */
+	sequence = atomic_load_explicit(&header->sequence, memory_order_relaxed);
+	size = about & UINT32_MAX;
+	who = about >> 32 & 0xff;
+	if (SHMP_UNLIKELY(about >> 48 != 0 || size > SHMP_COPY_INLINE || size > buffer_bytes ||
+			  size > ring->message_max || who >= ring->writers ||
+			  sequence != reader->next[who] || reader->has_skipped))
+		return SHMP_EMPTY;
+	next = position + shmp_broadcast_need(size);
+	shmp_broadcast_copy_short(ring, buffer, (const uint8_t *)header + SHMP_BROADCAST_HEADER,
+				  size);
+	if (SHMP_UNLIKELY(!shmp_broadcast_is_valid(reader)))
+		return SHMP_EMPTY;
+	reader->next[who] = sequence + 1;
+	shmp_broadcast_move_to(reader, next);
+	reader->usual_end = SHMP_BROADCAST_HEADER + size;
+	shmp_endpoint_count(&self->items, 1);
+	shmp_endpoint_count(&self->bytes, size);
+	*ret_message = (struct shmp_broadcast_message){
+		.data = buffer, .size = size, .writer = who, .sequence = sequence, .position = next
+	};
+	return SHMP_DONE;
+}
+
 /* DONE; EMPTY; TOO_BIG, the message stays and ret_message->size says how long it is; -EBADMSG. */
 static inline int shmp_broadcast_pop(struct shmp_broadcast_reader *reader, void *buffer,
 				     uint64_t buffer_bytes,
 				     struct shmp_broadcast_message *ret_message)
 {
+	if (shmp_broadcast_pop_quick(reader, buffer, buffer_bytes, ret_message) == SHMP_DONE)
+		return SHMP_DONE;
 	for (uint32_t attempt = 0;; attempt++) {
 		int r = shmp_broadcast_next(reader, ret_message, &attempt);
 		bool fits;

@@ -92,6 +92,12 @@ TEST(an_exclusive_push, LONG)
 	scene_kill_in(is_laps_later, EXCLUSIVE, ACT(dies_in_push, .sends = 1));
 }
 
+/* Short enough for the quick way, which the one above is not. */
+TEST(an_exclusive_push_of_little, LONG)
+{
+	scene_kill_in(is_fresh, EXCLUSIVE, ACT(dies_in_push, .sends = 1));
+}
+
 TEST(a_batch_into_a_fresh_ring, LONG)
 {
 	scene_kill_in(is_fresh, OVERWRITE, ACT(dies_in_batch, .sends = OWN));
