@@ -7,7 +7,7 @@ Disassembles the library and walks from each call of the data path into everythi
 or jumps to, cold parts included, but for the few functions in which a process waits or wakes
 another (BEYOND): those are the other path. On what it walked there may be no instruction that
 locks the bus, orders memory or enters the kernel, and no call to a function outside the library
-but those that only copy. What cannot be followed is a complaint, too.
+but those that only copy or sum. What cannot be followed is a complaint, too.
 """
 
 import re
@@ -70,7 +70,8 @@ BEYOND = {
     "ring_tell_producer": "the other side asked to be woken",
 }
 
-COPIES = {"memcpy", "memmove"}
+# What only reads and writes the bytes it is given.
+COPIES = {"crc32_iscsi", "memcpy", "memmove"}
 
 FUNCTION = re.compile(r"^[0-9a-f]+ <([^>]+)>:$")
 INSTRUCTION = re.compile(r"^\s+[0-9a-f]+:\s+(.*?)\s*$")
