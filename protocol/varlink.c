@@ -68,15 +68,34 @@ static bool has_nul_escape(const char *text, size_t bytes)
 	return false;
 }
 
-/* The whole text must be one object. */
-static int parse_object(const char *text, size_t bytes, cJSON **ret_object)
+int shmp_json_parse(const char *text, size_t bytes, cJSON **ret_item)
 {
-	cJSON *object;
+	const char *end = NULL;
+	cJSON *item;
 
 	if (!shmp_json_is_text(text, bytes) || has_nul_escape(text, bytes))
 		return -EBADMSG;
-	/* with the NUL, which must be what follows the object */
-	object = cJSON_ParseWithLengthOpts(text, bytes + 1, NULL, true);
+	item = cJSON_ParseWithLengthOpts(text, bytes, &end, false);
+	if (!item)
+		return -EBADMSG;
+	/* what cJSON takes for white space; NUL is no text */
+	while (end < text + bytes && (unsigned char)*end <= ' ')
+		end++;
+	if (end != text + bytes) {
+		cJSON_Delete(item);
+		return -EBADMSG;
+	}
+	*ret_item = item;
+	return 0;
+}
+
+/* The whole text must be one object. */
+static int parse_object(const char *text, size_t bytes, cJSON **ret_object)
+{
+	cJSON *object = NULL;
+
+	if (shmp_json_parse(text, bytes, &object) != 0)
+		return -EBADMSG;
 	if (!cJSON_IsObject(object)) {
 		cJSON_Delete(object);
 		return -EBADMSG;

@@ -59,6 +59,13 @@ int shmp_varlink_queue_error(struct shmp_wire *wire, const char *error, const cJ
 bool shmp_json_is_text(const char *text, size_t bytes);
 
 /*
+ * Parses a JSON text of any kind, with nothing but spaces behind it, that passes for text and has no
+ * escaped U+0000. It need not end with NUL, and must not change meanwhile. 0; -EBADMSG, also when
+ * memory is short: cJSON does not say.
+ */
+int shmp_json_parse(const char *text, size_t bytes, cJSON **ret_item);
+
+/*
  * Adds an integer printed as plain digits. Varlink's integers are signed and of 64 bits: what is
  * more is shown as INT64_MAX. 0 or -ENOMEM.
  */

@@ -31,15 +31,16 @@ def complaints_of(command, header):
 def cases(root, cc, flags):
     """(name, command, header) of every compilation."""
     cxx = next(filter(None, map(shutil.which, ["g++", "clang++", "c++"])), None)
-    include = root / "libclient" / "include"
-    for path in sorted(include.rglob("*.h")):
+    includes = [root / "libclient" / "include", root / "codecs" / "include"]
+    for include, path in [(i, p) for i in includes for p in sorted(i.rglob("*.h"))]:
         header = str(path.relative_to(include))
         for language, standard, more in PUBLIC:
             compiler = [cxx] if language == "c++" else cc
             name = f"{header} as {standard}"
             command = None
             if compiler[0]:
-                command = [*compiler, *STRICT, *more, f"-std={standard}", f"-I{include}"]
+                command = [*compiler, *STRICT, *more, f"-std={standard}"]
+                command += [f"-I{i}" for i in includes]
                 command += ["-x", language, "-"]
             yield name, command, header
     for path in sorted((root / "protocol").glob("*.h")):

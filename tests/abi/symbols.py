@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares what the shared library exports with the checked-in list and the headers. TAP.
 
-usage: symbols.py LIBRARY LIST INCLUDE_DIR
+usage: symbols.py LIBRARY LIST INCLUDE_DIR_OR_HEADER
 
 The list is one symbol with its version per line, sorted. A symbol that goes, or whose version
 changes, breaks every program linked to it: such a change has to be made there, too.
@@ -22,9 +22,11 @@ def exported(library):
 
 def declared(include):
     """Every function that a public header declares: shmc_...( at the end of a declarator."""
-    text = "".join(p.read_text() for p in sorted(pathlib.Path(include).rglob("*.h")))
+    include = pathlib.Path(include)
+    headers = [include] if include.is_file() else sorted(include.rglob("*.h"))
+    text = "".join(p.read_text() for p in headers)
     text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
-    return sorted(set(re.findall(r"\b(shmc_\w+)\s*\((?!\))", text)))
+    return sorted(set(re.findall(r"\b(shmc_\w+)\s*\((?![)*])", text)))
 
 
 def differences(expected, got):

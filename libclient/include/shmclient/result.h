@@ -36,7 +36,8 @@ extern "C" {
 	X(STALE, -1015, "of an earlier life: the broker was restarted, or the object released") \
 	X(UNSUPPORTED, -1016, "this broker, kernel or kind cannot do it")                       \
 	X(UNRECOVERABLE, -1017, "what a dead owner left was given up: make it anew")            \
-	X(DAMAGED, -1018, "the bytes are not those that the checksum was made of")
+	X(DAMAGED, -1018, "the bytes are not those that the checksum was made of")              \
+	X(BAD_VALUE, -1019, "the codec cannot make a value of the bytes, or bytes of the value")
 
 enum shmc_result {
 #define SHMC_RESULT_ENUM(symbol, value, text) SHMC_##symbol = (value),
