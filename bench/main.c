@@ -36,6 +36,7 @@ static const struct group groups[] = {
 	{ "record.commit", bench_record_commit },
 	{ "pool.cycle", bench_pool_cycle },
 	{ "ring.bulk", bench_ring_bulk },
+	{ "codec.json", bench_codec_json },
 	{ "detect.kill", bench_detect_kill },
 	{ "attach.latency", bench_attach_latency },
 	{ "attach.rate", bench_attach_rate },

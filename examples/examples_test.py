@@ -293,6 +293,14 @@ def every_line_of_many_writers_reaches_every_reader(place):
 # ---- values --------------------------------------------------------------------------------------
 
 
+def events_of_many_writers_are_json_and_others_are_shown(place):
+    place.start_built_broker()
+    said = place.run(place.example("event_log"), "300")
+    numbers = 4 * sum(range(300))
+    assert len(re.findall(rf"reader \d+: 1196 events, 4 others, sum {numbers}\n", said)) == 2, said
+    assert said.count("not an event: no JSON\n") == 8, said
+
+
 def a_sensor_is_written_by_one_process_and_read_by_another_and_by_hand(place):
     place.start_built_broker()
     ctl = place.build / "tools" / "shmbrokerctl"
@@ -340,6 +348,7 @@ GROUPS = {
     "many": [
         what_many_send_at_once_is_received_and_counted,
         every_line_of_many_writers_reaches_every_reader,
+        events_of_many_writers_are_json_and_others_are_shown,
     ],
     "streaming": [
         a_killed_producer_is_followed_by_one_that_sends_the_rest,
