@@ -7,6 +7,7 @@
 
 #include "daemon/broker.h"
 #include "daemon/client.h"
+#include "daemon/nest.h"
 #include "daemon/place.h"
 #include "daemon/segment.h"
 
@@ -92,15 +93,18 @@ static void tell(const char *kind, const struct attachment *attachment)
 
 /*
  * Who maps a futex, if only to read it, can requeue those who sleep on it. Who may write the
- * segment could do worse anyway.
+ * segment could do worse anyway. In an arena he maps the neighbours, too, in whatever role.
  */
 static int beware_of(const struct client *client, struct segment *segment)
 {
 	struct shmp_segment map;
 	int r;
 
-	if (!segment->kind->require_pieces ||
-	    policy_may_write(&client->credentials, &segment->ownership))
+	if (policy_may_write(&client->credentials, &segment->ownership))
+		return 0;
+	if (segment->parent)
+		return nest_beware(segment->parent);
+	if (!segment->kind->require_pieces)
 		return 0;
 	r = segment_map(segment, SHMP_ACCESS_WRITE, false, &map);
 	if (r < 0)
@@ -124,8 +128,9 @@ int attachment_open(struct client *client, struct segment *segment, const struct
 	attachment->place = place;
 	r = prepare(attachment);
 	if (r == 0) {
-		r = role->observes ? beware_of(client, segment) :
-				     place_assign(segment, place, attachment);
+		r = role->observes || segment->parent ? beware_of(client, segment) : 0;
+		if (r == 0 && !role->observes)
+			r = place_assign(segment, place, attachment);
 		if (r < 0)
 			delist(attachment);
 	}

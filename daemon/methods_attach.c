@@ -91,18 +91,26 @@ static const struct shmp_role *find_role(struct call *call, const struct segment
 	return role;
 }
 
+/* What a role may write of an object is, for whoever has the descriptor, all of the arena's. */
+static bool needs_write_right(const struct segment *segment, const struct shmp_role *role)
+{
+	return role->writes || (segment->parent && (role->ctl == SHMP_ACCESS_WRITE ||
+						    role->data == SHMP_ACCESS_WRITE));
+}
+
 static bool check_rights(struct call *call, const struct segment *segment,
 			 const struct shmp_role *role)
 {
 	const struct credentials *who = &call_client(call)->credentials;
-	bool may = role->writes ? policy_may_write(who, &segment->ownership) :
-				  policy_may_read(who, &segment->ownership);
+	bool writes = needs_write_right(segment, role);
+	bool may = writes ? policy_may_write(who, &segment->ownership) :
+			    policy_may_read(who, &segment->ownership);
 
 	if (may)
 		return true;
 	call_fault(call, SHMP_FAULT_DENIED, &(struct about){ .name = segment->name },
 		   "user %u may not %s %s: it is user %u's with mode %04o", who->uid,
-		   role->writes ? "write" : "read", segment->name, segment->ownership.uid,
+		   writes ? "write" : "read", segment->name, segment->ownership.uid,
 		   segment->ownership.mode);
 	return false;
 }
@@ -178,6 +186,15 @@ static void answer_failure(struct call *call, const struct segment *segment, int
 		call_broken(call, error);
 }
 
+/* Where in which files an object is. */
+static void add_offsets(cJSON *geometry, const struct segment *segment)
+{
+	shmp_json_add_u64(geometry, "ctl_offset", segment->plan.ctl_offset);
+	shmp_json_add_u64(geometry, "ctl_file_bytes", segment->parent->plan.objects_bytes);
+	shmp_json_add_u64(geometry, "data_offset", segment->plan.data_offset);
+	shmp_json_add_u64(geometry, "data_file_bytes", segment->parent->plan.data_bytes);
+}
+
 static void add_geometry(cJSON *reply, const struct segment *segment)
 {
 	cJSON *geometry = cJSON_AddObjectToObject(reply, "geometry");
@@ -190,6 +207,8 @@ static void add_geometry(cJSON *reply, const struct segment *segment)
 	shmp_json_add_u64(geometry, "kind_version", segment->kind->version);
 	cJSON_AddBoolToObject(geometry, "mirrored", segment->kind->mirrored);
 	segment_add_memory(geometry, segment);
+	if (segment->parent)
+		add_offsets(geometry, segment);
 }
 
 static int pick(enum shmp_access access, int writable, int readonly)

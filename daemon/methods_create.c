@@ -4,6 +4,9 @@
  * A creation takes its name at once, reserves its memory in a helper and becomes visible when it
  * is complete. Whoever wants the same name meanwhile waits and is then answered as if he had come
  * after: exactly one creates it, and nobody is told of a segment that then fails.
+ *
+ * "arena:object" goes the same way, but for its memory: a piece of the arena's, which is cleared,
+ * by a helper if that would take long.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -15,13 +18,17 @@
 #include "daemon/client.h"
 #include "daemon/log.h"
 #include "daemon/methods_client.h"
+#include "daemon/nest.h"
 #include "daemon/segment.h"
 #include "protocol/base64.h"
+#include "protocol/name.h"
 
-#define MODE_PRESET 0600u
+#define MODE_PRESET   0600u
+#define CLEAR_AT_ONCE (256u << 10) /* bytes; some 50 us */
 
 struct request {
 	const char *name;
+	struct segment *parent; /* NULL: it is not to be an object */
 	const struct shmp_kind *kind;
 	struct shmp_plan plan;
 	struct ownership owner;
@@ -32,18 +39,62 @@ struct request {
 
 /* Reading the request. */
 
-static bool read_kind(struct call *call, const struct shmp_kind **ret_kind)
+static bool check_parent(struct call *call, const struct segment *parent, const char *object)
+{
+	uint32_t limit;
+
+	if (!parent->nest) {
+		call_fault(call, SHMP_FAULT_MISMATCH,
+			   &(struct about){ .name = parent->name, .parameter = "kind" },
+			   "%s is of kind %s, which holds no objects: only an arena does",
+			   parent->name, parent->kind->name);
+		return false;
+	}
+	limit = nest_name_bytes(parent);
+	if (strlen(object) <= limit)
+		return true;
+	call_fault(call, SHMP_FAULT_TOO_BIG,
+		   &(struct about){ .parameter = "name", .has_limit = true, .limit = limit },
+		   "\"%s\" has %zu bytes, names in %s have at most %" PRIu32 " (name_bytes)",
+		   object, strlen(object), parent->name, limit);
+	return false;
+}
+
+/* Of "arena:object" the arena. */
+static bool read_parent(struct call *call, const char *name, struct segment **ret_parent)
+{
+	const char *object = shmp_name_object(name);
+	char arena[SHMP_NAME_MAX + 1];
+
+	if (!object)
+		return true;
+	snprintf(arena, sizeof(arena), "%.*s", (int)(object - name - 1), name);
+	*ret_parent = registry_find(&call_broker(call)->registry, arena);
+	if (*ret_parent)
+		return check_parent(call, *ret_parent, object);
+	call_fault(call, SHMP_FAULT_NOT_FOUND, &(struct about){ .name = arena },
+		   "there is no arena %s to make %s in", arena, name);
+	return false;
+}
+
+static bool read_kind(struct call *call, const struct segment *parent,
+		      const struct shmp_kind **ret_kind)
 {
 	const char *name;
 
 	if (!call_string(call, "kind", &name))
 		return false;
 	*ret_kind = shmp_kind_find(name);
-	if (!*ret_kind)
+	if (*ret_kind && !(parent && (*ret_kind)->holder))
+		return true;
+	if (*ret_kind)
+		call_fault(call, SHMP_FAULT_INVALID, &(struct about){ .parameter = "kind" },
+			   "an arena is no object: %s cannot hold another", parent->name);
+	else
 		call_fault(call, SHMP_FAULT_INVALID, &(struct about){ .parameter = "kind" },
 			   "there is no kind \"%.64s\"; `shmbrokerctl kinds` lists what there is",
 			   name);
-	return *ret_kind;
+	return false;
 }
 
 static bool check_range(struct call *call, const struct shmp_option *option, uint64_t value)
@@ -108,9 +159,10 @@ static const struct {
 	{ "mlock", SHMP_MEMORY_MLOCK },
 };
 
-static bool read_memory(struct call *call, const struct shmp_kind *kind, struct shmp_plan *plan)
+static bool read_memory(struct call *call, const struct segment *parent,
+			const struct shmp_kind *kind, struct shmp_plan *plan)
 {
-	const char *why = "";
+	const char *why = "the objects of an arena are mapped by the page of 4 KiB";
 	uint32_t memory = 0;
 
 	for (size_t i = 0; i < sizeof(memories) / sizeof(memories[0]); i++) {
@@ -120,11 +172,33 @@ static bool read_memory(struct call *call, const struct shmp_kind *kind, struct 
 			return false;
 		memory |= is_set ? (uint32_t)memories[i].flag : 0;
 	}
-	if (shmp_segment_plan_memory(plan, kind->mirrored, memory, &why) == 0)
+	if (!(parent && (memory & SHMP_MEMORY_HUGE_PAGES) != 0) &&
+	    shmp_segment_plan_memory(plan, kind->mirrored, memory, &why) == 0)
 		return true;
 	call_fault(call, SHMP_FAULT_INVALID, &(struct about){ .parameter = "huge_pages" },
 		   "huge_pages: %s", why);
 	return false;
+}
+
+/* An object is whose the arena is, with its rights, and nothing may be said of it. */
+static bool read_no_owner(struct call *call, const struct segment *parent,
+			  struct ownership *ret_owner)
+{
+	static const char *const keys[] = { "owner", "group", "mode" };
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		uint64_t value = UINT64_MAX;
+
+		if (!call_u64_optional(call, keys[i], UINT32_MAX, &value))
+			return false;
+		if (value == UINT64_MAX)
+			continue;
+		call_fault(call, SHMP_FAULT_INVALID, &(struct about){ .parameter = keys[i] },
+			   "%s: an object has that of its arena %s", keys[i], parent->name);
+		return false;
+	}
+	*ret_owner = parent->ownership;
+	return true;
 }
 
 /* Whose it shall be. Who may not give it to others is told so by check_rights. */
@@ -141,7 +215,8 @@ static bool read_owner(struct call *call, struct ownership *ret_owner)
 	return true;
 }
 
-static bool make_plan(struct call *call, const struct shmp_kind *kind, struct shmp_plan *ret_plan)
+static bool make_plan(struct call *call, const struct segment *parent, const struct shmp_kind *kind,
+		      struct shmp_plan *ret_plan)
 {
 	uint64_t option[SHMP_OPTIONS_MAX] = { 0 };
 	const char *why = "";
@@ -150,6 +225,8 @@ static bool make_plan(struct call *call, const struct shmp_kind *kind, struct sh
 	if (!read_options(call, kind, option))
 		return false;
 	r = kind->plan(option, ret_plan, &why);
+	if (r == 0 && parent)
+		shmp_segment_plan_packed(ret_plan);
 	if (r == 0)
 		return true;
 	call_fault(call, SHMP_FAULT_INVALID,
@@ -194,11 +271,16 @@ static bool read_init(struct call *call, struct request *request)
 static bool read_request(struct call *call, struct request *request)
 {
 	*request = (struct request){ .reuse = false };
-	return method_name(call, &request->name) && read_kind(call, &request->kind) &&
-	       read_owner(call, &request->owner) &&
+	if (!method_name(call, &request->name) ||
+	    !read_parent(call, request->name, &request->parent) ||
+	    !read_kind(call, request->parent, &request->kind))
+		return false;
+	return (request->parent ? read_no_owner(call, request->parent, &request->owner) :
+				  read_owner(call, &request->owner)) &&
 	       call_bool_optional(call, "reuse", &request->reuse) &&
-	       make_plan(call, request->kind, &request->plan) &&
-	       read_memory(call, request->kind, &request->plan) && read_init(call, request);
+	       make_plan(call, request->parent, request->kind, &request->plan) &&
+	       read_memory(call, request->parent, request->kind, &request->plan) &&
+	       read_init(call, request);
 }
 
 /* Answers. */
@@ -343,10 +425,23 @@ static void fail_for_want_of_huge_pages(struct segment *segment, struct call *cr
 		   huge_pages("free"), huge_pages("nr"));
 }
 
+/* It lost the arena that it was to be in. */
+static void fail_for_want_of_parent(const struct segment *segment, struct call *creator)
+{
+	if (creator)
+		call_fault(creator, SHMP_FAULT_NOT_FOUND, &(struct about){ .name = segment->name },
+			   "%s was unlinked while %s was being made", segment->parent->name,
+			   segment->name);
+}
+
 static void fail(struct segment *segment, struct call *creator, int error)
 {
 	uint64_t bytes = segment_bytes(segment);
 
+	if (segment->parent && !segment->parent->is_linked) {
+		fail_for_want_of_parent(segment, creator);
+		return;
+	}
 	log_event(LOG_WARNING, "no_memory", "segment=%s uid=%u bytes=%" PRIu64 " reason=\"%s\"",
 		  segment->name, segment->ownership.uid, bytes, strerror(-error));
 	if (!creator)
@@ -370,6 +465,8 @@ static void on_reserved(struct segment *segment, int result)
 	segment->creator = NULL;
 	if (creator)
 		creator->making = NULL;
+	if (result == 0 && segment->parent && !segment->parent->is_linked)
+		result = -ENOENT;
 	if (result == 0)
 		result = segment_complete(segment);
 	if (result < 0) {
@@ -415,12 +512,91 @@ static bool check_rights(struct call *call, const char *name)
 	return false;
 }
 
+static void answer_lack(struct call *call, const struct request *request, enum nest_lack lack)
+{
+	const struct segment *parent = request->parent;
+	const struct nest *nest = parent->nest;
+	bool is_control = lack == NEST_LACK_CONTROL;
+	const struct heap *heap = is_control ? &nest->control : &nest->data;
+
+	if (lack == NEST_LACK_ENTRY)
+		call_fault(call, SHMP_FAULT_QUOTA, &(struct about){ .limit_name = "entries" },
+			   "%s has %" PRIu32 " objects, as many as its table has entries: unlink "
+			   "one, or make an arena with more (entries)",
+			   parent->name, nest->used);
+	else
+		call_fault(
+			call, SHMP_FAULT_NO_SPACE, &(struct about){ .name = NULL },
+			"%s wants %" PRIu64 " bytes of %s's %s; %" PRIu64
+			" are free, at most %" PRIu64
+			" in one piece: unlink some objects, or make an arena with more (%s_bytes)",
+			request->name,
+			is_control ? request->plan.ctl_bytes : request->plan.data_bytes,
+			parent->name, is_control ? "control" : "data", heap->free_bytes,
+			heap_largest(heap), is_control ? "control" : "data");
+}
+
+static bool check_parent_rights(struct call *call, const struct request *request)
+{
+	const struct credentials *who = &call_client(call)->credentials;
+	const struct segment *parent = request->parent;
+
+	if (policy_may_write(who, &parent->ownership))
+		return true;
+	call_fault(call, SHMP_FAULT_DENIED, &(struct about){ .name = request->name },
+		   "user %u may not create %s: %s is user %u's with mode %04o", who->uid,
+		   request->name, parent->name, parent->ownership.uid, parent->ownership.mode);
+	return false;
+}
+
+/* Then on_reserved is called, now or later. 0 or -errno. */
+static int clear(struct segment *segment)
+{
+	if (segment_bytes(segment) > CLEAR_AT_ONCE)
+		return reserve_start(segment, on_reserved);
+	on_reserved(segment, shmp_segment_clear(&segment->fds, &segment->plan));
+	return 0;
+}
+
+static void begin_inside(struct call *call, struct request *request)
+{
+	struct segment *segment;
+	int r;
+
+	if (!check_parent_rights(call, request))
+		return;
+	r = segment_new_inside(request->parent, request->name, request->kind, &request->plan,
+			       &segment);
+	if (r > 0)
+		answer_lack(call, request, (enum nest_lack)r);
+	else if (r < 0)
+		answer_failure(call, request, r, QUOTA_SEGMENTS);
+	if (r != 0)
+		return;
+	segment->init = request->init;
+	segment->init_bytes = request->init_bytes;
+	request->init = NULL;
+	segment->creator = call;
+	call->making = segment;
+	r = clear(segment);
+	if (r == 0)
+		return;
+	segment->creator = NULL;
+	call->making = NULL;
+	segment_unlink(segment);
+	answer_failure(call, request, r, QUOTA_KINDS);
+}
+
 static void begin(struct call *call, struct request *request)
 {
 	enum quota_kind quota = QUOTA_KINDS;
 	struct segment *segment;
 	int r;
 
+	if (request->parent) {
+		begin_inside(call, request);
+		return;
+	}
 	if (!check_rights(call, request->name) || !check_owner(call, request))
 		return;
 	r = segment_new(call_broker(call), request->name, request->kind, &request->plan,
@@ -471,13 +647,16 @@ void method_unlink(struct call *call)
 	const struct credentials *who = &call_client(call)->credentials;
 	struct segment *segment;
 	const char *name;
+	bool may;
 
 	if (!method_name(call, &name))
 		return;
 	segment = method_segment(call, name);
 	if (!segment)
 		return;
-	if (!policy_may_manage(who, &segment->ownership)) {
+	may = segment->parent ? policy_may_write(who, &segment->ownership) :
+				policy_may_manage(who, &segment->ownership);
+	if (!may) {
 		call_fault(call, SHMP_FAULT_DENIED, &(struct about){ .name = name },
 			   "user %u may not unlink %s: it is user %u's", who->uid, name,
 			   segment->ownership.uid);

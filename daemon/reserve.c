@@ -42,16 +42,23 @@ static void offer_to_oom_killer(void)
 	close(fd);
 }
 
-/* A client's hang-up must be seen even while a helper lives: keep the two memfds only. */
-static void keep_only(int *ctl, int *data)
+static void keep(int *fd, int as)
 {
-	dup2(*ctl, STDIN_FILENO);
-	*ctl = STDIN_FILENO;
-	if (*data >= 0) {
-		dup2(*data, STDOUT_FILENO);
-		*data = STDOUT_FILENO;
+	if (*fd < 0) {
+		close(as);
+		return;
 	}
-	syscall(SYS_close_range, STDERR_FILENO, ~0u, 0);
+	dup2(*fd, as);
+	*fd = as;
+}
+
+/* A client's hang-up must be seen even while a helper lives: keep the memfds only. */
+static void keep_only(struct shmp_segment_fds *fds)
+{
+	keep(&fds->ctl, STDIN_FILENO);
+	keep(&fds->data, STDOUT_FILENO);
+	keep(&fds->objects, STDERR_FILENO);
+	syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, 0);
 }
 
 static void reset_signals(void)
@@ -73,9 +80,11 @@ __attribute__((noreturn)) static void help(const struct segment *segment, pid_t 
 	if (getppid() != broker)
 		_exit(1);
 	offer_to_oom_killer();
-	keep_only(&fds.ctl, &fds.data);
+	keep_only(&fds);
 	reset_signals();
-	_exit(-shmp_segment_reserve(&fds, &segment->plan));
+	/* what an object gets is reserved already, and has been used */
+	_exit(-(segment->parent ? shmp_segment_clear(&fds, &segment->plan) :
+				  shmp_segment_reserve(&fds, &segment->plan)));
 }
 
 /* No handler of the broker's may run in the helper: signals wait until it has its own. */

@@ -8,12 +8,23 @@
 #include <unistd.h>
 
 #include "daemon/broker.h"
+#include "daemon/nest.h"
 #include "protocol/doorbell.h"
 #include "protocol/varlink.h"
 
 uint64_t segment_bytes(const struct segment *segment)
 {
 	return segment->plan.ctl_bytes + segment->plan.data_bytes;
+}
+
+static void leave_parent(struct segment *segment)
+{
+	struct segment *parent = segment->parent;
+
+	nest_give(segment);
+	segment->fds = SHMP_SEGMENT_FDS_NULL; /* not its own */
+	parent->objects--;
+	segment_release(parent);
 }
 
 static void segment_free(struct segment *segment)
@@ -26,6 +37,9 @@ static void segment_free(struct segment *segment)
 		segment->broker->segment_bytes -= segment_bytes(segment);
 	charge_release(&segment->bytes);
 	charge_release(&segment->charge);
+	if (segment->parent)
+		leave_parent(segment);
+	nest_free(segment->nest);
 	shmp_segment_close(&segment->fds);
 	free(segment->init);
 	free(segment->name);
@@ -48,6 +62,7 @@ static struct segment *allocate(const char *name, const struct shmp_plan *plan)
 	segment->fds = SHMP_SEGMENT_FDS_NULL;
 	list_init(&segment->pending);
 	list_init(&segment->waiting);
+	list_init(&segment->sibling);
 	for (uint32_t i = 0; i < plan->endpoint_count; i++) {
 		segment->places[i].ring_fd = -1;
 		segment->places[i].poll_fd = -1;
@@ -123,11 +138,75 @@ int segment_new(struct broker *broker, const char *name, const struct shmp_kind 
 	return 0;
 }
 
+static void borrow_fds(struct segment *segment)
+{
+	const struct shmp_segment_fds *fds = &segment->parent->fds;
+
+	segment->fds.ctl = fds->objects;
+	segment->fds.ctl_readonly = fds->objects_readonly;
+	if (segment->plan.data_bytes == 0)
+		return;
+	segment->fds.data = fds->data;
+	segment->fds.data_readonly = fds->data_readonly;
+}
+
+/* Its memory, and with it its parent's. */
+static int enter_parent(struct segment *segment, struct segment *parent)
+{
+	int r;
+
+	segment->parent = parent;
+	r = nest_take(segment);
+	if (r != 0) {
+		segment->parent = NULL;
+		return r;
+	}
+	parent->objects++;
+	borrow_fds(segment);
+	return 0;
+}
+
+int segment_new_inside(struct segment *parent, const char *name, const struct shmp_kind *kind,
+		       const struct shmp_plan *plan, struct segment **ret_segment)
+{
+	struct broker *broker = parent->broker;
+	struct segment *segment = allocate(name, plan);
+	int r;
+
+	if (!segment)
+		return -ENOMEM;
+	segment->broker = broker;
+	segment->kind = kind;
+	segment->ownership = parent->ownership;
+	segment->created_ns = realtime_ns();
+	r = quota_charge(&broker->quota, parent->ownership.uid, QUOTA_SEGMENTS, 1,
+			 &segment->charge);
+	if (r > 0)
+		r = -EDQUOT;
+	if (r == 0)
+		r = enter_parent(segment, parent);
+	if (r == 0) {
+		r = registry_add(&broker->registry, segment);
+		if (r < 0)
+			nest_delist(segment);
+	}
+	if (r != 0) {
+		segment_free(segment);
+		return r;
+	}
+	segment->is_linked = true;
+	segment->generation = ++broker->generation;
+	*ret_segment = segment;
+	return 0;
+}
+
 int segment_complete(struct segment *segment)
 {
 	struct shmp_segment map;
-	int r = shmp_segment_seal(&segment->fds);
+	int r = segment->parent ? 0 : shmp_segment_seal(&segment->fds);
 
+	if (r == 0 && segment->kind->holder)
+		r = nest_new(segment, &segment->nest);
 	if (r == 0)
 		r = segment_map(segment, SHMP_ACCESS_WRITE, true, &map);
 	if (r < 0)
@@ -139,20 +218,40 @@ int segment_complete(struct segment *segment)
 		segment->kind->load_init(&map, segment->init, segment->init_bytes);
 	free(segment->init);
 	segment->init = NULL;
+	if (segment->parent && segment->parent->nest->has_strangers &&
+	    segment->kind->require_pieces)
+		segment->kind->require_pieces(&map);
 	shmp_segment_unmap(&map);
 	segment->is_ready = true;
+	if (segment->parent)
+		nest_enlist(segment);
 	return 0;
 }
 
 void segment_release(struct segment *segment)
 {
-	if (!segment->is_linked && segment->attachments == 0 && segment->repairing == 0)
+	if (!segment->is_linked && segment->attachments == 0 && segment->repairing == 0 &&
+	    segment->objects == 0)
 		segment_free(segment);
+}
+
+/* What is being made still finds out when it is done. */
+static void unlink_objects(struct segment *parent)
+{
+	const struct nest *nest = parent->nest;
+
+	for (uint32_t i = 0; i < nest->entry_count; i++)
+		if (nest->entries[i] && nest->entries[i]->is_ready)
+			segment_unlink(nest->entries[i]);
 }
 
 void segment_unlink(struct segment *segment)
 {
 	assert(segment->is_linked);
+	if (segment->nest)
+		unlink_objects(segment);
+	if (segment->parent)
+		nest_delist(segment);
 	registry_remove(&segment->broker->registry, segment);
 	segment->is_linked = false;
 	segment_release(segment);

@@ -23,6 +23,7 @@
 struct attachment;
 struct broker;
 struct call;
+struct nest;
 
 /* One endpoint's place. */
 struct place {
@@ -43,7 +44,11 @@ struct segment {
 	char *name;
 	const struct shmp_kind *kind;
 	struct shmp_plan plan;
-	struct shmp_segment_fds fds;
+	struct shmp_segment_fds fds; /* of an object: its parent's, that they are pieces of */
+	struct segment *parent;	     /* NULL: it is no object in another */
+	struct list sibling;	     /* in the parent's nest */
+	uint32_t entry;		     /* in the parent's table, while it is linked */
+	struct nest *nest;	     /* NULL: it holds no objects, or is not complete */
 	struct ownership ownership;
 	uint64_t generation;
 	uint64_t created_ns;  /* CLOCK_REALTIME */
@@ -53,6 +58,7 @@ struct segment {
 	bool is_linked;	      /* has its name */
 	uint32_t attachments; /* endpoints and observers */
 	uint32_t repairing;   /* places */
+	uint32_t objects;     /* in its nest */
 	struct list pending;  /* in repairs, while repairing > 0 */
 	void *init;	      /* what the creation brought, until it is complete */
 	size_t init_bytes;
@@ -70,9 +76,15 @@ uint64_t segment_bytes(const struct segment *segment);
 int segment_new(struct broker *broker, const char *name, const struct shmp_kind *kind,
 		const struct shmp_plan *plan, const struct ownership *owner,
 		enum quota_kind *ret_quota, struct segment **ret_segment);
+/*
+ * The same for @name in @parent, whose owner pays for the segment and has paid for the bytes. 0;
+ * an enum nest_lack; -EDQUOT; another -errno. What is in its memory is to be cleared.
+ */
+int segment_new_inside(struct segment *parent, const char *name, const struct shmp_kind *kind,
+		       const struct shmp_plan *plan, struct segment **ret_segment);
 /* Reserved by now: seals and initialises it and makes it visible. 0 or -errno. */
 int segment_complete(struct segment *segment);
-/* Frees the name; the segment goes when nobody needs it any more. */
+/* Frees the name, and those of all objects; the segment goes when nobody needs it any more. */
 void segment_unlink(struct segment *segment);
 /* To be called when an attachment or a repair has ended. */
 void segment_release(struct segment *segment);

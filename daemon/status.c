@@ -94,7 +94,8 @@ static void add_health(cJSON *object, const struct segment *segment, const struc
 
 	if (segment->kind->validate(map, &why) < 0)
 		snprintf(text, sizeof(text), "corrupt: %s", why);
-	else if (shmp_segment_holes(&segment->fds, &segment->plan, &missing) == 0 && missing > 0)
+	else if (!segment->parent &&
+		 shmp_segment_holes(&segment->fds, &segment->plan, &missing) == 0 && missing > 0)
 		snprintf(text, sizeof(text), "corrupt: a peer punched out %" PRIu64 " bytes",
 			 missing);
 	else if (ailment)

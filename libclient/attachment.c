@@ -112,6 +112,50 @@ static enum shmc_result attachment_read_memory(const struct shmp_kind *kind,
 	return SHMC_OK;
 }
 
+/* An object in an arena: where in which files. Pages that no file has must not be mapped. */
+static enum shmc_result attachment_read_piece(const cJSON *geometry, const char *offset_key,
+					      const char *file_key, uint64_t unit, uint64_t bytes,
+					      uint64_t *ret_offset, uint64_t *ret_file_bytes,
+					      struct shmc_error *error)
+{
+	uint64_t offset, file_bytes;
+
+	if (!attachment_number(geometry, offset_key, ATTACHMENT_NUMBER_MAX, &offset))
+		return attachment_bad(error, offset_key);
+	if (!attachment_number(geometry, file_key, ATTACHMENT_NUMBER_MAX, &file_bytes))
+		return attachment_bad(error, file_key);
+	if (offset % unit != 0 || file_bytes % SHMP_PAGE != 0 || offset > file_bytes ||
+	    bytes > file_bytes - offset)
+		return attachment_contradicts(error, offset_key);
+	*ret_offset = offset;
+	*ret_file_bytes = file_bytes;
+	return SHMC_OK;
+}
+
+static enum shmc_result attachment_read_pieces(const cJSON *geometry,
+					       struct shmc__attachment *attachment,
+					       struct shmc_error *error)
+{
+	struct shmp_plan *plan = &attachment->plan;
+	enum shmc_result result;
+
+	attachment->ctl_file_bytes = plan->ctl_bytes;
+	attachment->data_file_bytes = plan->data_bytes;
+	if (!cJSON_GetObjectItemCaseSensitive(geometry, "ctl_offset"))
+		return SHMC_OK;
+	if (plan->objects_bytes != 0 || (plan->memory & SHMP_MEMORY_HUGE_PAGES) != 0)
+		return attachment_contradicts(error, "ctl_offset");
+	shmp_segment_plan_packed(plan);
+	result = attachment_read_piece(geometry, "ctl_offset", "ctl_file_bytes",
+				       SHMP_SEGMENT_PACKING, plan->ctl_bytes, &plan->ctl_offset,
+				       &attachment->ctl_file_bytes, error);
+	if (result == SHMC_OK && plan->data_bytes != 0)
+		result = attachment_read_piece(geometry, "data_offset", "data_file_bytes",
+					       SHMP_PAGE, plan->data_bytes, &plan->data_offset,
+					       &attachment->data_file_bytes, error);
+	return result;
+}
+
 static enum shmc_result attachment_make_plan(const struct shmp_kind *kind, const cJSON *parameters,
 					     struct shmp_plan *ret_plan, struct shmc_error *error)
 {
@@ -180,15 +224,18 @@ static enum shmc_result attachment_fd(const struct shmc__reply *reply, const cha
 	return SHMC_OK;
 }
 
-static enum shmc_result attachment_read_fds(const struct shmc__reply *reply,
+static enum shmc_result attachment_read_fds(const struct shmp_role *role,
+					    const struct shmc__reply *reply,
 					    struct shmc__attachment *attachment,
 					    struct shmc_error *error)
 {
-	enum shmc_result result = attachment_fd(reply, "ctl", attachment->plan.ctl_bytes,
+	/* the heap of an arena is for those who open what is in it */
+	bool has_data = role->data != SHMP_ACCESS_NONE;
+	enum shmc_result result = attachment_fd(reply, "ctl", attachment->ctl_file_bytes,
 						&attachment->ctl_fd, error);
 
 	if (result == SHMC_OK)
-		result = attachment_fd(reply, "data", attachment->plan.data_bytes,
+		result = attachment_fd(reply, "data", has_data ? attachment->data_file_bytes : 0,
 				       &attachment->data_fd, error);
 	return result;
 }
@@ -213,11 +260,13 @@ enum shmc_result shmc__attachment_read(const struct shmp_kind *kind, const struc
 	if (result == SHMC_OK)
 		result = attachment_read_memory(kind, parameters, &attachment.plan, error);
 	if (result == SHMC_OK)
+		result = attachment_read_pieces(geometry, &attachment, error);
+	if (result == SHMC_OK)
 		result = attachment_compare_plan(kind, &attachment.plan, geometry, error);
 	if (result == SHMC_OK)
 		result = attachment_read_endpoint(role, parameters, &attachment, error);
 	if (result == SHMC_OK)
-		result = attachment_read_fds(reply, &attachment, error);
+		result = attachment_read_fds(role, reply, &attachment, error);
 	if (result == SHMC_OK)
 		*ret_attachment = attachment;
 	return result;

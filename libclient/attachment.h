@@ -22,6 +22,8 @@ struct shmc__attachment {
 	uint64_t incarnation;
 	uint32_t endpoint;
 	struct shmp_plan plan;
+	uint64_t ctl_file_bytes; /* of the file that it is all, or a piece of */
+	uint64_t data_file_bytes;
 	int ctl_fd;  /* the reply's */
 	int data_fd; /* the reply's; -1 when the kind has none */
 };

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
 /* Under the process lock. Those of a parent stay in a child's list and are never found there. */
@@ -32,16 +31,6 @@ static struct shmc__mapping *mapping_find(const struct shmc__mapping *wanted)
 	return mapping;
 }
 
-/* Maps over what is there. Whoever uses it meanwhile sees the same bytes before and after. */
-static int mapping_map_over(void *address, uint64_t bytes, uint32_t memory, int fd)
-{
-	int populate = (memory & SHMP_MEMORY_PREFAULT) != 0 ? MAP_POPULATE : 0;
-	void *r = mmap(address, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | populate,
-		       fd, 0);
-
-	return r == MAP_FAILED ? -errno : 0;
-}
-
 static int mapping_make_writable(struct shmc__mapping *mapping, const struct shmp_role *role,
 				 const struct shmc__attachment *attachment)
 {
@@ -49,8 +38,7 @@ static int mapping_make_writable(struct shmc__mapping *mapping, const struct shm
 	int r = 0;
 
 	if (role->ctl > mapping->ctl_access) {
-		r = mapping_map_over(segment->head, segment->plan.ctl_bytes, segment->plan.memory,
-				     attachment->ctl_fd);
+		r = shmp_segment_map_ctl_over(segment, attachment->ctl_fd);
 		if (r < 0)
 			return r;
 		mapping->ctl_access = role->ctl;
@@ -91,6 +79,8 @@ static int mapping_make(const struct shmc__mapping *wanted, const struct shmp_ro
 			struct shmc__mapping **ret_mapping)
 {
 	struct shmc__mapping *mapping = malloc(sizeof(*mapping));
+	uint64_t ctl_bytes;
+	void *ctl;
 	int r;
 
 	if (!mapping)
@@ -105,8 +95,8 @@ static int mapping_make(const struct shmc__mapping *wanted, const struct shmp_ro
 	mapping->ctl_access = role->ctl;
 	mapping->data_access = role->data;
 	mapping->is_locked = true;
-	shmc__process_hold_mapping(&mapping->ctl, mapping->segment.head,
-				   mapping->segment.plan.ctl_bytes);
+	shmp_segment_ctl_pages(&mapping->segment, &ctl, &ctl_bytes);
+	shmc__process_hold_mapping(&mapping->ctl, ctl, ctl_bytes);
 	if (mapping->segment.data)
 		shmc__process_hold_mapping(&mapping->data, mapping->segment.data,
 					   mapping_data_bytes(mapping));

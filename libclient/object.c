@@ -97,7 +97,9 @@ enum shmc_result shmc__object_create_with(struct shmc_client *client, const char
 	options = cJSON_AddObjectToObject(parameters, "options");
 	for (size_t i = 0; i < kind->option_count; i++)
 		object_add_option(options, &kind->options[i], option[i]);
-	shmp_json_add_u64(parameters, "mode", mode != 0 ? mode : SHMC_MODE_PRIVATE);
+	/* an object has its arena's */
+	if (mode != 0 || !shmp_name_object(name))
+		shmp_json_add_u64(parameters, "mode", mode != 0 ? mode : SHMC_MODE_PRIVATE);
 	cJSON_AddBoolToObject(parameters, "reuse", reuse);
 	if (init)
 		object_add_init(parameters, init, init_bytes);

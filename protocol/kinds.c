@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "protocol/arena.h"
 #include "protocol/array.h"
 #include "protocol/atomic.h"
 #include "protocol/broadcast.h"
@@ -29,6 +30,7 @@ const struct shmp_kind *const shmp_kinds[] = {
 	&shmp_stream_kind,
 	&shmp_ring_kind,
 	&shmp_pool_kind,
+	&shmp_arena_kind,
 };
 /* clang-format on */
 const size_t shmp_kind_count = sizeof(shmp_kinds) / sizeof(shmp_kinds[0]);

@@ -41,6 +41,34 @@ struct shmp_role {
 /* Reads one number of a structure for status: called once per figure. */
 typedef void (*shmp_figure_fn)(void *context, const char *name, uint64_t value);
 
+/* An object in a segment that holds others, for the table that clients read. */
+struct shmp_holding {
+	uint64_t generation;
+	uint32_t index; /* in the table, from 0 on */
+	uint32_t kind;
+	uint64_t control_bytes;
+	uint64_t data_offset;
+	uint64_t data_bytes;
+};
+
+/* What is free in it, in all and in one piece. */
+struct shmp_room {
+	uint64_t control_free;
+	uint64_t control_largest;
+	uint64_t data_free;
+	uint64_t data_largest;
+};
+
+/* How the broker tells those who map such a segment what is in it. Its plan has objects_bytes. */
+struct shmp_holder {
+	uint32_t name_option;	 /* index of the option with the longest name in bytes */
+	uint32_t entries_option; /* ... with the number of entries */
+	void (*enlist)(const struct shmp_segment *segment, const char *name,
+		       const struct shmp_holding *holding);
+	void (*delist)(const struct shmp_segment *segment, uint32_t index);
+	void (*write_room)(const struct shmp_segment *segment, const struct shmp_room *room);
+};
+
 struct shmp_kind {
 	const char *name;
 	uint32_t id;
@@ -53,7 +81,8 @@ struct shmp_kind {
 	size_t role_count;
 	const struct shmp_option *options;
 	size_t option_count;
-	size_t init_bytes_max; /* of what a creation brings, 0 = nothing */
+	size_t init_bytes_max;		  /* of what a creation brings, 0 = nothing */
+	const struct shmp_holder *holder; /* NULL: it holds no objects */
 
 	/*
 	 * Sizes from options that are each within their range; rounds up where the kind allows and

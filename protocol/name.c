@@ -21,18 +21,21 @@ static bool is_dots(const char *part, size_t bytes)
 static const char *check_part(const char *part, size_t bytes)
 {
 	if (bytes == 0)
-		return "has an empty part (a '/' at its start or end, or two in a row)";
+		return "has an empty part (a '/' or ':' at its start or end, or two in a row)";
 	if (is_dots(part, bytes))
 		return "has the part \".\" or \"..\"";
 	for (size_t i = 0; i < bytes; i++) {
 		if (!is_part_byte(part[i]))
-			return "has a character other than A-Z a-z 0-9 _ . - and '/'";
+			return "has a character other than A-Z a-z 0-9 _ . - and '/', or ':' "
+			       "between an arena and its object";
 	}
 	return NULL;
 }
 
 const char *shmp_name_check(const char *name)
 {
+	bool is_object = false;
+
 	if (!name)
 		return "is NULL";
 	if (name[0] == '\0')
@@ -41,11 +44,21 @@ const char *shmp_name_check(const char *name)
 		return "is longer than 255 bytes";
 
 	for (;;) {
-		size_t bytes = strcspn(name, "/");
+		size_t bytes = strcspn(name, "/:");
 		const char *wrong = check_part(name, bytes);
 
 		if (wrong || name[bytes] == '\0')
 			return wrong;
+		if (name[bytes] == ':' && is_object)
+			return "has more than one ':'";
+		is_object |= name[bytes] == ':';
 		name += bytes + 1;
 	}
+}
+
+const char *shmp_name_object(const char *name)
+{
+	const char *colon = strchr(name, ':');
+
+	return colon ? colon + 1 : NULL;
 }

@@ -20,11 +20,20 @@
 #define SIZE_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 #define LABEL_MAX  200
 
+static uint64_t ctl_needs(const struct shmp_plan *plan)
+{
+	return sizeof(struct shmp_head) + plan->control_bytes +
+	       plan->endpoint_count * sizeof(struct shmp_endpoint);
+}
+
 uint64_t shmp_segment_ctl_bytes(const struct shmp_plan *plan)
 {
-	return shmp_round_up(sizeof(struct shmp_head) + plan->control_bytes +
-				     plan->endpoint_count * sizeof(struct shmp_endpoint),
-			     SHMP_PAGE);
+	return shmp_round_up(ctl_needs(plan), SHMP_PAGE);
+}
+
+void shmp_segment_plan_packed(struct shmp_plan *plan)
+{
+	plan->ctl_bytes = shmp_round_up(ctl_needs(plan), SHMP_SEGMENT_PACKING);
 }
 
 static uint64_t ring_count(const struct shmp_plan *plan)
@@ -40,6 +49,10 @@ int shmp_segment_plan_memory(struct shmp_plan *plan, bool mirrored, uint32_t mem
 		return 0;
 	if (plan->data_bytes == 0) {
 		*ret_why = "a segment of this kind has no data to put into them";
+		return -EINVAL;
+	}
+	if (plan->objects_bytes != 0) {
+		*ret_why = "the objects of an arena are mapped by the page of 4 KiB";
 		return -EINVAL;
 	}
 	if (!mirrored) {
@@ -104,6 +117,10 @@ int shmp_segment_make(const struct shmp_plan *plan, const char *label, int proc_
 			       is_huge ? MFD_HUGETLB | MFD_HUGE_2MB : 0, &fds.data);
 	if (r == 0 && plan->data_bytes != 0)
 		r = open_readonly(proc_fd_dir, fds.data, &fds.data_readonly);
+	if (r == 0 && plan->objects_bytes != 0)
+		r = make_memfd(label, "objects", plan->objects_bytes, 0, &fds.objects);
+	if (r == 0 && plan->objects_bytes != 0)
+		r = open_readonly(proc_fd_dir, fds.objects, &fds.objects_readonly);
 	if (r < 0)
 		shmp_segment_close(&fds);
 	else
@@ -132,7 +149,39 @@ int shmp_segment_reserve(const struct shmp_segment_fds *fds, const struct shmp_p
 {
 	int r = reserve_all(fds->ctl, plan->ctl_bytes);
 
-	return r < 0 || plan->data_bytes == 0 ? r : reserve_all(fds->data, plan->data_bytes);
+	if (r == 0 && plan->data_bytes != 0)
+		r = reserve_all(fds->data, plan->data_bytes);
+	if (r == 0 && plan->objects_bytes != 0)
+		r = reserve_all(fds->objects, plan->objects_bytes);
+	return r;
+}
+
+/* By write: where a peer punched a hole, an error tells what a store would be killed for. */
+static int clear_part(int fd, uint64_t offset, uint64_t bytes)
+{
+	static const uint8_t zeroes[4 * SHMP_PAGE];
+
+	while (bytes > 0) {
+		size_t step = bytes < sizeof(zeroes) ? bytes : sizeof(zeroes);
+		ssize_t written = pwrite(fd, zeroes, step, (off_t)offset);
+
+		if (written < 0 && errno != EINTR)
+			return -errno;
+		if (written > 0) {
+			offset += (uint64_t)written;
+			bytes -= (uint64_t)written;
+		}
+	}
+	return 0;
+}
+
+int shmp_segment_clear(const struct shmp_segment_fds *fds, const struct shmp_plan *plan)
+{
+	int r = clear_part(fds->ctl, plan->ctl_offset, plan->ctl_bytes);
+
+	return r < 0 || plan->data_bytes == 0 ?
+		       r :
+		       clear_part(fds->data, plan->data_offset, plan->data_bytes);
 }
 
 static int seal(int fd)
@@ -144,7 +193,9 @@ int shmp_segment_seal(const struct shmp_segment_fds *fds)
 {
 	int r = seal(fds->ctl);
 
-	return r < 0 ? r : seal(fds->data);
+	if (r == 0)
+		r = seal(fds->data);
+	return r < 0 ? r : seal(fds->objects);
 }
 
 static void close_one(int *fd)
@@ -160,6 +211,8 @@ void shmp_segment_close(struct shmp_segment_fds *fds)
 	close_one(&fds->data);
 	close_one(&fds->data_readonly);
 	close_one(&fds->ctl_readonly);
+	close_one(&fds->objects);
+	close_one(&fds->objects_readonly);
 }
 
 void shmp_segment_write_head(const struct shmp_segment *segment, uint32_t kind,
@@ -204,14 +257,17 @@ static int flags_of(uint32_t memory)
 	return MAP_SHARED | ((memory & SHMP_MEMORY_PREFAULT) != 0 ? MAP_POPULATE : 0);
 }
 
-static int map_once(int fd, uint64_t bytes, enum shmp_access access, uint32_t memory,
-		    void **ret_address)
+/* What begins within a page is mapped with all of it. */
+static int map_once(int fd, uint64_t offset, uint64_t bytes, enum shmp_access access,
+		    uint32_t memory, void **ret_address)
 {
-	void *address = mmap(NULL, bytes, protection_of(access), flags_of(memory), fd, 0);
+	uint64_t before = offset % SHMP_PAGE;
+	uint8_t *address = mmap(NULL, before + bytes, protection_of(access), flags_of(memory), fd,
+				(off_t)(offset - before));
 
 	if (address == MAP_FAILED)
 		return -errno;
-	*ret_address = address;
+	*ret_address = address + before;
 	return 0;
 }
 
@@ -246,7 +302,7 @@ static int map_rings(uint8_t *room, const struct shmp_plan *plan, enum shmp_acce
 
 	for (uint64_t i = 0; i < 2 * ring_count(plan); i++)
 		if (mmap(room + i * bytes, bytes, protection_of(access), flags, fd,
-			 (off_t)(i / 2 * bytes)) == MAP_FAILED)
+			 (off_t)(plan->data_offset + i / 2 * bytes)) == MAP_FAILED)
 			return -errno;
 	return 0;
 }
@@ -285,13 +341,42 @@ static int map_data(struct shmp_segment *segment, int fd, enum shmp_access acces
 	if (segment->mirrored)
 		r = map_mirrored(plan, access, fd, &address);
 	else
-		r = map_once(fd, plan->data_bytes, access, plan->memory, &address);
+		r = map_once(fd, plan->data_offset, plan->data_bytes, access, plan->memory,
+			     &address);
 	if (r < 0)
 		return r;
 	segment->data = address;
 	/* payload does not belong into core files, least of all twice */
 	madvise(address, mapped_data_bytes(segment), MADV_DONTDUMP);
 	return 0;
+}
+
+void shmp_segment_ctl_pages(const struct shmp_segment *segment, void **ret_address,
+			    uint64_t *ret_bytes)
+{
+	uint64_t before = segment->plan.ctl_offset % SHMP_PAGE;
+
+	*ret_address = (uint8_t *)segment->head - before;
+	*ret_bytes = shmp_round_up(before + segment->plan.ctl_bytes, SHMP_PAGE);
+}
+
+static int map_over(void *address, uint64_t bytes, uint32_t memory, int fd, uint64_t offset)
+{
+	if (mmap(address, bytes, protection_of(SHMP_ACCESS_WRITE), flags_of(memory) | MAP_FIXED, fd,
+		 (off_t)offset) == MAP_FAILED)
+		return -errno;
+	return 0;
+}
+
+int shmp_segment_map_ctl_over(const struct shmp_segment *segment, int ctl_fd)
+{
+	const struct shmp_plan *plan = &segment->plan;
+	void *address;
+	uint64_t bytes;
+
+	shmp_segment_ctl_pages(segment, &address, &bytes);
+	return map_over(address, bytes, plan->memory, ctl_fd,
+			plan->ctl_offset - plan->ctl_offset % SHMP_PAGE);
 }
 
 int shmp_segment_map_data_over(const struct shmp_segment *segment, int data_fd)
@@ -301,9 +386,9 @@ int shmp_segment_map_data_over(const struct shmp_segment *segment, int data_fd)
 
 	if (segment->mirrored)
 		r = map_rings(segment->data, plan, SHMP_ACCESS_WRITE, data_fd);
-	else if (mmap(segment->data, plan->data_bytes, protection_of(SHMP_ACCESS_WRITE),
-		      flags_of(plan->memory) | MAP_FIXED, data_fd, 0) == MAP_FAILED)
-		r = -errno;
+	else
+		r = map_over(segment->data, plan->data_bytes, plan->memory, data_fd,
+			     plan->data_offset);
 	if (r == 0)
 		madvise(segment->data, mapped_data_bytes(segment), MADV_DONTDUMP);
 	return r;
@@ -335,7 +420,7 @@ int shmp_segment_map(const struct shmp_plan *plan, bool mirrored, int ctl_fd,
 	void *ctl = NULL;
 	int r;
 
-	r = map_once(ctl_fd, plan->ctl_bytes, ctl_access, plan->memory, &ctl);
+	r = map_once(ctl_fd, plan->ctl_offset, plan->ctl_bytes, ctl_access, plan->memory, &ctl);
 	if (r < 0)
 		return r;
 	segment.head = ctl;
@@ -353,10 +438,15 @@ int shmp_segment_map(const struct shmp_plan *plan, bool mirrored, int ctl_fd,
 
 void shmp_segment_unmap(struct shmp_segment *segment)
 {
+	uint64_t ctl_bytes;
+	void *ctl;
+
 	if (segment->data != NULL)
 		munmap(segment->data, mapped_data_bytes(segment));
-	if (segment->head != NULL)
-		munmap(segment->head, segment->plan.ctl_bytes);
+	if (segment->head != NULL) {
+		shmp_segment_ctl_pages(segment, &ctl, &ctl_bytes);
+		munmap(ctl, ctl_bytes);
+	}
 	*segment = SHMP_SEGMENT_NULL;
 }
 
@@ -380,6 +470,8 @@ int shmp_segment_holes(const struct shmp_segment_fds *fds, const struct shmp_pla
 
 	if (r == 0 && plan->data_bytes != 0)
 		r = missing(fds->data, plan->data_bytes, &sum);
+	if (r == 0 && plan->objects_bytes != 0)
+		r = missing(fds->objects, plan->objects_bytes, &sum);
 	if (r == 0)
 		*ret_missing_bytes = sum;
 	return r;

@@ -7,6 +7,10 @@
  *
  *	ctl:	head (256) | kind's control area (plan.control_bytes) | endpoints[] (128 each)
  *	data:	payload; when the kind says so, rings of one size, each mapped twice in a row
+ *
+ * An arena has a third one, objects: its objects' ctl lie there, and their data in its data, each
+ * object at an offset that the plan says. Ctl lies packed, so the pages that are mapped show
+ * neighbours' ctl, too; data has whole pages.
  */
 #ifndef SHMP_SEGMENT_H
 #define SHMP_SEGMENT_H
@@ -22,6 +26,7 @@
 #define SHMP_OPTIONS_MAX	  8
 #define SHMP_SEGMENT_RESERVE_STEP (4u << 20)
 #define SHMP_HUGE_PAGE_BYTES	  (2u << 20)
+#define SHMP_SEGMENT_PACKING	  128u /* ctl of an object begins and ends at a multiple */
 
 /* How its memory is to be had, of any kind; chosen at creation. */
 enum shmp_memory {
@@ -32,8 +37,11 @@ enum shmp_memory {
 
 /* Everything that follows from the options of a creation; both sides compute with this only. */
 struct shmp_plan {
-	uint64_t ctl_bytes;	/* whole pages */
+	uint64_t ctl_bytes;	/* whole pages, or packed: an object in an arena */
 	uint64_t data_bytes;	/* whole pages; 0 = no data memfd */
+	uint64_t objects_bytes; /* whole pages; 0 = it holds no objects */
+	uint64_t ctl_offset;	/* of an object, in its arena's objects; packed */
+	uint64_t data_offset;	/* of an object, in its arena's data; whole pages */
 	uint64_t control_bytes; /* kind's area between head and endpoints, a multiple of 128 */
 	uint32_t endpoint_count;
 	uint32_t memory;		   /* enum shmp_memory */
@@ -92,9 +100,11 @@ struct shmp_segment_fds {
 	int data;	   /* -1 when the kind has none */
 	int data_readonly; /* opened after fchmod: cannot be upgraded by another uid */
 	int ctl_readonly;
+	int objects; /* -1 when it holds none */
+	int objects_readonly;
 };
 
-#define SHMP_SEGMENT_FDS_NULL ((struct shmp_segment_fds){ -1, -1, -1, -1 })
+#define SHMP_SEGMENT_FDS_NULL ((struct shmp_segment_fds){ -1, -1, -1, -1, -1, -1 })
 
 /*
  * Adds @memory to a plan of the kind, whose data may grow to whole huge pages. 0, or -EINVAL with
@@ -105,6 +115,8 @@ int shmp_segment_plan_memory(struct shmp_plan *plan, bool mirrored, uint32_t mem
 
 /* ctl_bytes of a plan whose other fields are set. */
 uint64_t shmp_segment_ctl_bytes(const struct shmp_plan *plan);
+/* Makes the plan that of an object in an arena, whose offsets are still to be set. */
+void shmp_segment_plan_packed(struct shmp_plan *plan);
 
 /*
  * Makes the memfds, sized, mode 0600, not yet reserved or sealed. @proc_fd_dir: O_PATH descriptor
@@ -114,6 +126,8 @@ int shmp_segment_make(const struct shmp_plan *plan, const char *label, int proc_
 		      struct shmp_segment_fds *ret_fds);
 /* Reserves every page, in steps; run by a helper process that may be killed for it. -errno. */
 int shmp_segment_reserve(const struct shmp_segment_fds *fds, const struct shmp_plan *plan);
+/* Writes zeroes over an object, to which those before it left their bytes. -errno. */
+int shmp_segment_clear(const struct shmp_segment_fds *fds, const struct shmp_plan *plan);
 /* Seals the sizes. -errno. */
 int shmp_segment_seal(const struct shmp_segment_fds *fds);
 void shmp_segment_close(struct shmp_segment_fds *fds);
@@ -133,9 +147,13 @@ int shmp_segment_map(const struct shmp_plan *plan, bool mirrored, int ctl_fd,
 		     enum shmp_access ctl_access, int data_fd, enum shmp_access data_access,
 		     struct shmp_segment *ret_segment);
 void shmp_segment_unmap(struct shmp_segment *segment);
+/* The pages that ctl is mapped in, which may show others' before and behind it. */
+void shmp_segment_ctl_pages(const struct shmp_segment *segment, void **ret_address,
+			    uint64_t *ret_bytes);
 /* Bytes of addresses that data takes, mirrored or not. */
 uint64_t shmp_segment_data_room(const struct shmp_plan *plan, bool mirrored);
-/* Maps data, now writable, over data as it is mapped: whoever uses it sees the same bytes. -errno. */
+/* Maps ctl or data, now writable, over what is mapped: whoever uses it sees the same bytes. -errno. */
+int shmp_segment_map_ctl_over(const struct shmp_segment *segment, int ctl_fd);
 int shmp_segment_map_data_over(const struct shmp_segment *segment, int data_fd);
 /* Locks what is mapped, if the plan says so, once more: after something was mapped over it. */
 int shmp_segment_lock(const struct shmp_segment *segment);

@@ -31,6 +31,8 @@ ROOTS = [
     "shmc_stream_read",
     "shmc_stream_borrow",
     "shmc_stream_release",
+    "shmc_arena_find",
+    "shmc_arena_check",
     "shmc_array_get",
     "shmc_array_set",
     "shmc_array_read",
@@ -72,6 +74,7 @@ BEYOND = {
 
 # What only reads and writes the bytes it is given.
 COPIES = {"crc32_iscsi", "memcpy", "memmove"}
+COPIES = {"memcpy", "memmove", "strnlen"}
 
 FUNCTION = re.compile(r"^[0-9a-f]+ <([^>]+)>:$")
 INSTRUCTION = re.compile(r"^\s+[0-9a-f]+:\s+(.*?)\s*$")

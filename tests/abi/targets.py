@@ -27,6 +27,7 @@ TARGETS = [
 # The rest of protocol/ is the wire, which is text.
 HEADERS = [
     "abi.h",
+    "arena.h",
     "array.h",
     "atomic.h",
     "broadcast.h",

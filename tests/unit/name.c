@@ -16,6 +16,18 @@ TEST(plain_names_and_paths_are_legal)
 		ck_assert_msg(!shmp_name_check(legal[i]), "%s: refused", legal[i]);
 }
 
+TEST(an_object_is_a_name_in_another)
+{
+	static const char *const illegal[] = { ":",    "a:",   ":a",  "a:b:c", "a::b",
+					       "a/:b", "a:/b", "a:.", "..:b",  "a:b/" };
+
+	ck_assert_ptr_null(shmp_name_check("a/b:c/d"));
+	ck_assert_str_eq(shmp_name_object("a/b:c/d"), "c/d");
+	ck_assert_ptr_null(shmp_name_object("a/b"));
+	for (size_t i = 0; i < sizeof(illegal) / sizeof(*illegal); i++)
+		ck_assert_ptr_nonnull(shmp_name_check(illegal[i]));
+}
+
 TEST(empty_parts_are_refused)
 {
 	static const char *const illegal[] = { NULL, "", "/", "/a", "a/", "a//b" };
@@ -34,7 +46,7 @@ TEST(dot_parts_are_refused)
 
 TEST(every_other_byte_is_refused)
 {
-	const char *allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-/";
+	const char *allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-/:";
 
 	for (int byte = 1; byte < 256; byte++) {
 		char name[] = { 'a', (char)byte, 'a', '\0' };

@@ -6,6 +6,7 @@
 #ifndef SHMCLIENT_SHMCLIENT_H
 #define SHMCLIENT_SHMCLIENT_H
 
+#include "shmclient/arena.h"
 #include "shmclient/array.h"
 #include "shmclient/atomic.h"
 #include "shmclient/broadcast.h"
