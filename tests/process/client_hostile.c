@@ -148,6 +148,67 @@ TEST(an_answer_with_a_spoiled_field_is_refused, .rounds = sizeof(spoiled) / size
 	ck_assert_uint_eq(shmt_descriptor_count(), before);
 }
 
+/* An answer as for an object in an arena. */
+static const struct spoiled spoiled_pieces[] = {
+	{ "geometry", "ctl_offset", "64", SHMC_CORRUPT },
+	{ "geometry", "ctl_offset", "3968", SHMC_CORRUPT }, /* beyond the end of the file */
+	{ "geometry", "ctl_offset", "9007199254740864", SHMC_CORRUPT },
+	{ "geometry", "ctl_file_bytes", NULL, SHMC_UNSUPPORTED },
+	{ "geometry", "ctl_file_bytes", "8192", SHMC_CORRUPT }, /* not that large */
+	{ "geometry", "ctl_bytes", "4096", SHMC_CORRUPT },
+	{ "geometry", "data_offset", NULL, SHMC_UNSUPPORTED },
+	{ "geometry", "data_offset", "128", SHMC_CORRUPT },
+	{ "geometry", "data_offset", "4096", SHMC_CORRUPT },
+	{ "geometry", "data_offset", "9007199254736896", SHMC_CORRUPT },
+	{ "geometry", "data_file_bytes", NULL, SHMC_UNSUPPORTED },
+	{ "geometry", "data_file_bytes", "131072", SHMC_CORRUPT },
+	{ "geometry", "huge_pages", "true", SHMC_CORRUPT },
+};
+
+static bool answer_with_pieces(struct shmt_fake *fake, const struct shmp_varlink_call *call)
+{
+	int fds[2] = { fake->fds.ctl, fake->fds.data };
+	struct shmp_plan plan = fake->plan;
+	cJSON *parameters, *geometry;
+
+	if (!is_method(call, "Attach"))
+		return shmt_fake_answer(fake, call);
+	parameters = shmt_fake_attachment(fake, call);
+	geometry = cJSON_GetObjectItem(parameters, "geometry");
+	shmp_segment_plan_packed(&plan);
+	cJSON_DeleteItemFromObject(geometry, "ctl_bytes");
+	shmp_json_add_u64(geometry, "ctl_bytes", plan.ctl_bytes);
+	/* the last piece of the file */
+	shmp_json_add_u64(geometry, "ctl_offset",
+			  fake->plan.ctl_bytes - shmp_round_up(plan.ctl_bytes, 128));
+	shmp_json_add_u64(geometry, "ctl_file_bytes", fake->plan.ctl_bytes);
+	shmp_json_add_u64(geometry, "data_offset", 0);
+	shmp_json_add_u64(geometry, "data_file_bytes", fake->plan.data_bytes);
+	if (fake->context)
+		spoil(parameters, fake->context);
+	shmp_varlink_queue_reply(&fake->wire, parameters, false, fds, 2, false);
+	cJSON_Delete(parameters);
+	return true;
+}
+
+TEST(a_piece_of_a_file_is_where_it_can_be_or_refused,
+     .rounds = sizeof(spoiled_pieces) / sizeof(*spoiled_pieces) + 1)
+{
+	bool is_good = _i == sizeof(spoiled_pieces) / sizeof(*spoiled_pieces);
+	size_t before = shmt_descriptor_count();
+	struct shmt_fake fake;
+	struct shmc_client *client;
+	struct shmc_error error;
+
+	shmt_fake_start(&fake, answer_with_pieces, is_good ? NULL : (void *)&spoiled_pieces[_i]);
+	client = connect_to(&fake, 0);
+	shmc_spsc_close(
+		open_producer(client, is_good ? SHMC_OK : spoiled_pieces[_i].expected, &error));
+	shmc_disconnect(client);
+	shmt_fake_stop(&fake);
+	ck_assert_uint_eq(shmt_descriptor_count(), before);
+}
+
 TEST(a_layout_of_another_version_is_named_with_both)
 {
 	struct spoiled how = { "geometry", "kind_version", "7", SHMC_MISMATCH };
