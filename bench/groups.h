@@ -18,6 +18,7 @@ void bench_broadcast_rtt(struct bench_report *report);
 void bench_broadcast_throughput(struct bench_report *report);
 void bench_broadcast_writer(struct bench_report *report);
 void bench_stream_loan(struct bench_report *report);
+void bench_arena_lookup(struct bench_report *report);
 void bench_array_read(struct bench_report *report);
 void bench_buffer_write(struct bench_report *report);
 void bench_buffer_read(struct bench_report *report);

@@ -27,6 +27,7 @@ static const struct group groups[] = {
 	{ "broadcast.throughput", bench_broadcast_throughput },
 	{ "broadcast.writer", bench_broadcast_writer },
 	{ "stream.loan", bench_stream_loan },
+	{ "arena.lookup", bench_arena_lookup },
 	{ "array.read", bench_array_read },
 	{ "buffer.write", bench_buffer_write },
 	{ "buffer.read", bench_buffer_read },

@@ -318,6 +318,13 @@ def a_shared_array_is_filled_and_bulk_copied_by_another_process(place):
     assert "50000 prices" in said, said
 
 
+def a_simulation_is_found_by_name_in_its_arena(place):
+    place.start_built_broker()
+    said = place.run(place.example("simulation"), "1000")
+    assert "particles: array" in said and "events: spsc" in said and "step: atomic" in said, said
+    assert re.search("^1000 steps, [1-9][0-9]* turns, 0 of 1000 particles outside", said, re.M), said
+
+
 def samples_that_were_measured_came_or_were_counted(place):
     place.start_built_broker()
     said = place.run(place.example("ring_samples"), "200000")
@@ -358,6 +365,7 @@ GROUPS = {
     "values": [
         a_sensor_is_written_by_one_process_and_read_by_another_and_by_hand,
         a_shared_array_is_filled_and_bulk_copied_by_another_process,
+        a_simulation_is_found_by_name_in_its_arena,
         samples_that_were_measured_came_or_were_counted,
         images_in_a_pool_are_handed_through_a_queue,
         what_killed_writers_left_in_a_buffer_is_told_and_mended,
