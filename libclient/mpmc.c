@@ -10,6 +10,7 @@
 
 #include "libclient/bell.h"
 #include "libclient/error.h"
+#include "libclient/head_start.h"
 #include "libclient/move.h"
 #include "libclient/object.h"
 #include "libclient/wait.h"
@@ -23,6 +24,7 @@ struct shmc_mpmc {
 	uint64_t reserved_bytes;
 	enum shmc_mpmc_role role;
 	bool is_summed; /* with checksums: push, commit and pop go the long way */
+	struct shmc__head_start head_start; /* of who receives */
 	struct shmp_mpmc moves;
 	struct shmc__object object;
 };
@@ -34,7 +36,7 @@ static void mpmc_set_gates(struct shmc_mpmc *queue)
 	const uint32_t *alive = queue->object.alive;
 	const uint32_t *producer = queue->role == SHMC_MPMC_PRODUCER ? alive : none;
 	const uint32_t *consumer = queue->role == SHMC_MPMC_CONSUMER ? alive : none;
-	bool is_holding = queue->moves.holding != NULL;
+	bool is_holding = queue->moves.hand.slot != NULL;
 	bool is_summed = queue->is_summed;
 
 	queue->push_gate = is_holding || is_summed ? none : producer;
@@ -147,8 +149,12 @@ struct mpmc_send {
 /* FULL at the first look: waits if that is wanted. */
 static int mpmc_send_again(struct mpmc_send *send, int r, int64_t timeout_ns, shmc__move_fn move)
 {
-	return shmc__move_wait_room(&send->queue->object, &send->queue->moves.control->not_full, r,
-				    timeout_ns, move, send);
+	struct shmc_mpmc *queue = send->queue;
+
+	if (r == SHMP_FULL && timeout_ns != 0 && queue->object.client->spin_ns != 0)
+		shmc__head_start_give_receivers(queue->moves.slot_count);
+	return shmc__move_wait_room(&queue->object, &queue->moves.control->not_full, r, timeout_ns,
+				    move, send);
 }
 
 static int mpmc_move_push(void *context)
@@ -162,7 +168,7 @@ static int mpmc_move_push(void *context)
 static SHMP_COLD bool mpmc_sends_summed(const struct shmc_mpmc *queue, bool is_holding)
 {
 	return queue->is_summed && queue->role == SHMC_MPMC_PRODUCER &&
-	       (queue->moves.holding != NULL) == is_holding &&
+	       (queue->moves.hand.slot != NULL) == is_holding &&
 	       !shmc__object_is_forked(&queue->object);
 }
 
@@ -208,38 +214,43 @@ static SHMP_COLD enum shmc_result mpmc_push_batch_summed(struct shmc_mpmc *queue
 	return SHMC_OK;
 }
 
-static SHMP_COLD enum shmc_result mpmc_push_again(struct shmc_mpmc *queue, const void *data,
-						  uint64_t size, int64_t timeout_ns, int r)
+/* Long messages, and whatever is not done at the first look. */
+static SHMC__HOT __attribute__((noinline)) enum shmc_result mpmc_push_long(struct shmc_mpmc *queue,
+									   const void *data,
+									   uint64_t size,
+									   int64_t timeout_ns)
 {
 	struct mpmc_send send = { .queue = queue, .data = data, .size = size };
+	int r;
 
-	r = mpmc_send_again(&send, r, timeout_ns, mpmc_move_push);
-	return r == SHMP_DONE ? mpmc_sent(queue) : shmc__move_answer(&queue->object, r);
+	if (!shmc__gate_is_open(queue->push_gate))
+		return mpmc_push_summed(queue, data, size, timeout_ns);
+	r = mpmc_send_again(&send, mpmc_move_push(&send), timeout_ns, mpmc_move_push);
+	return SHMP_LIKELY(r == SHMP_DONE) ? mpmc_sent(queue) :
+					     shmc__move_answer(&queue->object, r);
+}
+
+/* Short messages, with room and no rival: a straight line without a call. */
+static inline bool mpmc_push_short(struct shmc_mpmc *queue, const void *data, uint64_t size)
+{
+	return shmc__gate_is_open(queue->push_gate) &&
+	       SHMP_LIKELY(shmp_mpmc_push_quick(&queue->moves, data, size));
 }
 
 SHMC__HOT enum shmc_result shmc_mpmc_push(struct shmc_mpmc *queue, const void *data, uint64_t size,
 					  int64_t timeout_ns)
 {
-	int r;
-
-	if (!shmc__gate_is_open(queue->push_gate))
-		return mpmc_push_summed(queue, data, size, timeout_ns);
-	r = shmp_mpmc_push(&queue->moves, data, size);
-	if (SHMP_LIKELY(r == SHMP_DONE))
+	if (mpmc_push_short(queue, data, size))
 		return mpmc_sent(queue);
-	return mpmc_push_again(queue, data, size, timeout_ns, r);
+	return mpmc_push_long(queue, data, size, timeout_ns);
 }
 
 SHMC__HOT enum shmc_result shmc_mpmc_try_push(struct shmc_mpmc *queue, const void *data,
 					      uint64_t size)
 {
-	int r;
-
-	if (!shmc__gate_is_open(queue->push_gate))
-		return mpmc_push_summed(queue, data, size, SHMC_TRY);
-	r = shmp_mpmc_push(&queue->moves, data, size);
-	return SHMP_LIKELY(r == SHMP_DONE) ? mpmc_sent(queue) :
-					     shmc__move_answer(&queue->object, r);
+	if (mpmc_push_short(queue, data, size))
+		return mpmc_sent(queue);
+	return mpmc_push_long(queue, data, size, SHMC_TRY);
 }
 
 enum shmc_result shmc_mpmc_push_batch(struct shmc_mpmc *queue, const struct shmc_bytes *messages,
@@ -394,15 +405,54 @@ static int mpmc_move_peek_summed(void *context)
 	return mpmc_gives(r, &message, receive->message);
 }
 
-/* With a doorbell, or with nothing there at the first look. DONE, or a result's outcome. */
-static SHMP_COLD int mpmc_receive(struct shmc_mpmc *queue, int64_t timeout_ns, shmc__move_fn move,
-				  struct mpmc_receive *receive)
+/*
+ * An answer to what was just sent comes within a few hundred ns: nothing is done between looks.
+ * Whether something came.
+ */
+static bool mpmc_look_closely(struct shmc_mpmc *queue)
+{
+	/* relaxed: written by this thread only */
+	uint64_t taken = atomic_load_explicit(&queue->moves.self->items, memory_order_relaxed);
+	unsigned looks = 0;
+
+	if (queue->object.client->spin_ns == 0 || shmc__head_start_give(&queue->head_start, taken))
+		return true;
+	while (looks < SHMC__HEAD_START_LOOKS && !shmp_mpmc_has_news(&queue->moves)) {
+		shmc__wait_pause();
+		looks++;
+	}
+	shmc__head_start_note(&queue->head_start, looks);
+	return looks < SHMC__HEAD_START_LOOKS;
+}
+
+/* With a doorbell or checksums, or with nothing there so far. DONE, or a result's outcome. */
+static SHMP_COLD int mpmc_receive_long(struct shmc_mpmc *queue, int64_t timeout_ns,
+				       shmc__move_fn move, struct mpmc_receive *receive)
 {
 	int r = shmc__move_receive(&queue->object, &queue->moves.control->not_empty, timeout_ns,
 				   move, receive);
 
 	mpmc_set_gates(queue);
 	return r;
+}
+
+/* The same with a first look, when nothing stands against it, and a close one. */
+static int mpmc_receive(struct shmc_mpmc *queue, int64_t timeout_ns, shmc__move_fn move,
+			struct mpmc_receive *receive)
+{
+	int r;
+
+	if (shmc__gate_is_open(queue->pop_gate)) {
+		r = move(receive);
+		if (r != SHMP_EMPTY)
+			return r;
+		if (timeout_ns != 0 && mpmc_look_closely(queue)) {
+			r = move(receive);
+			if (r != SHMP_EMPTY)
+				return r;
+		}
+	}
+	return mpmc_receive_long(queue, timeout_ns, move, receive);
 }
 
 /* A message that was damaged has been taken all the same, and left room. */
@@ -418,55 +468,55 @@ static enum shmc_result mpmc_may_receive(const struct shmc_mpmc *queue)
 {
 	if (shmc__object_is_forked(&queue->object))
 		return SHMC_FORKED;
-	return queue->role == SHMC_MPMC_CONSUMER && !queue->moves.holding ? SHMC_OK : SHMC_INVALID;
+	return queue->role == SHMC_MPMC_CONSUMER && !queue->moves.hand.slot ? SHMC_OK :
+									      SHMC_INVALID;
 }
 
-static SHMP_COLD enum shmc_result mpmc_pop_again(struct shmc_mpmc *queue, void *buffer,
-						 uint64_t buffer_bytes, int64_t timeout_ns,
-						 struct shmc_message *ret_message)
-{
-	struct mpmc_receive receive = { queue, buffer, buffer_bytes, ret_message };
-	enum shmc_result result = mpmc_may_receive(queue);
-	int r;
-
-	if (result != SHMC_OK)
-		return result;
-	r = mpmc_receive(queue, timeout_ns, queue->is_summed ? mpmc_move_pop_summed : mpmc_move_pop,
-			 &receive);
-	return r == SHMP_DONE ? mpmc_taken(queue) : mpmc_gave_none(queue, r);
-}
-
-/* The first look, when nothing stands against it. */
-static inline bool mpmc_pop_at_once(struct shmc_mpmc *queue, void *buffer, uint64_t buffer_bytes,
-				    struct shmc_message *ret_message)
+/* A short message that is there: a straight line without a call. */
+static inline bool mpmc_pop_short(struct shmc_mpmc *queue, void *buffer, uint64_t buffer_bytes,
+				  struct shmc_message *ret_message)
 {
 	struct shmp_mpmc_message message;
 
 	if (!shmc__gate_is_open(queue->pop_gate))
 		return false;
-	if (SHMP_UNLIKELY(shmp_mpmc_pop(&queue->moves, buffer, buffer_bytes, &message) !=
-			  SHMP_DONE))
+	if (SHMP_UNLIKELY(!shmp_mpmc_pop_quick(&queue->moves, buffer, buffer_bytes, &message)))
 		return false;
 	shmc__move_give(message.data, message.size, message.flags, ret_message);
 	return true;
+}
+
+static SHMC__HOT __attribute__((noinline)) enum shmc_result mpmc_pop_long(
+	struct shmc_mpmc *queue, void *buffer, uint64_t buffer_bytes, int64_t timeout_ns,
+	struct shmc_message *ret_message)
+{
+	struct mpmc_receive receive = { queue, buffer, buffer_bytes, ret_message };
+	enum shmc_result result = mpmc_may_receive(queue);
+	int r;
+
+	if (SHMP_UNLIKELY(result != SHMC_OK))
+		return result;
+	r = mpmc_receive(queue, timeout_ns, queue->is_summed ? mpmc_move_pop_summed : mpmc_move_pop,
+			 &receive);
+	return SHMP_LIKELY(r == SHMP_DONE) ? mpmc_taken(queue) : mpmc_gave_none(queue, r);
 }
 
 SHMC__HOT enum shmc_result shmc_mpmc_pop(struct shmc_mpmc *queue, void *buffer,
 					 uint64_t buffer_bytes, int64_t timeout_ns,
 					 struct shmc_message *ret_message)
 {
-	if (mpmc_pop_at_once(queue, buffer, buffer_bytes, ret_message))
+	if (mpmc_pop_short(queue, buffer, buffer_bytes, ret_message))
 		return mpmc_taken(queue);
-	return mpmc_pop_again(queue, buffer, buffer_bytes, timeout_ns, ret_message);
+	return mpmc_pop_long(queue, buffer, buffer_bytes, timeout_ns, ret_message);
 }
 
 SHMC__HOT enum shmc_result shmc_mpmc_try_pop(struct shmc_mpmc *queue, void *buffer,
 					     uint64_t buffer_bytes,
 					     struct shmc_message *ret_message)
 {
-	if (mpmc_pop_at_once(queue, buffer, buffer_bytes, ret_message))
+	if (mpmc_pop_short(queue, buffer, buffer_bytes, ret_message))
 		return mpmc_taken(queue);
-	return mpmc_pop_again(queue, buffer, buffer_bytes, SHMC_TRY, ret_message);
+	return mpmc_pop_long(queue, buffer, buffer_bytes, SHMC_TRY, ret_message);
 }
 
 enum shmc_result shmc_mpmc_pop_batch(struct shmc_mpmc *queue, void *buffer, uint64_t buffer_bytes,
@@ -505,16 +555,12 @@ SHMC__HOT enum shmc_result shmc_mpmc_peek(struct shmc_mpmc *queue, int64_t timeo
 {
 	struct mpmc_receive receive = { .queue = queue, .message = ret_message };
 	enum shmc_result result = mpmc_may_receive(queue);
-	int r = SHMP_EMPTY;
+	int r;
 
 	if (SHMP_UNLIKELY(result != SHMC_OK))
 		return result;
-	if (shmc__gate_is_open(queue->pop_gate))
-		r = mpmc_move_peek(&receive);
-	if (SHMP_UNLIKELY(r != SHMP_DONE))
-		r = mpmc_receive(queue, timeout_ns,
-				 queue->is_summed ? mpmc_move_peek_summed : mpmc_move_peek,
-				 &receive);
+	r = mpmc_receive(queue, timeout_ns,
+			 queue->is_summed ? mpmc_move_peek_summed : mpmc_move_peek, &receive);
 	if (SHMP_UNLIKELY(r != SHMP_DONE))
 		return mpmc_gave_none(queue, r);
 	mpmc_set_gates(queue);

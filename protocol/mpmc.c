@@ -25,7 +25,7 @@ static uint64_t load_intent(const struct shmp_endpoint *endpoint, enum shmp_mpmc
 
 static uint64_t load_epoch(const struct shmp_mpmc_control *control)
 {
-	/* [E] acquire; pairs with mpmc_repair */
+	/* [E] acquire; pairs with hand_back */
 	return atomic_load_explicit(&control->epoch, memory_order_acquire);
 }
 
@@ -51,9 +51,7 @@ static void skip_tomb(struct shmp_mpmc *queue, uint64_t head, uint64_t lap)
 
 	if (!shmp_mpmc_claim_head(queue, head))
 		return;
-	shmp_mpmc_hold(queue, shmp_mpmc_slot(queue, place), lap, 0);
-	shmp_mpmc_settle(queue, SHMP_MPMC_POPPING,
-			 shmp_mpmc_about(head & 0xff, SHMP_MPMC_NO_MESSAGE),
+	shmp_mpmc_settle(shmp_mpmc_slot(queue, place), shmp_mpmc_about(head, SHMP_MPMC_NO_MESSAGE),
 			 shmp_mpmc_open(lap + queue->slot_count, SHMP_MPMC_FREE));
 	/* relaxed: a statistic */
 	atomic_fetch_add_explicit(&queue->control->tombs, 1, memory_order_relaxed);
@@ -90,7 +88,7 @@ int shmp_mpmc_too_big(const struct shmp_mpmc *queue, uint64_t head, uint64_t siz
 
 /* Takes what repair left in the slot at @place. DONE, EMPTY when another was faster, TOO_BIG. */
 static int retake(struct shmp_mpmc *queue, uint64_t place, uint64_t word, uint64_t size_max,
-		  struct shmp_mpmc_message *ret_message)
+		  struct shmp_mpmc_claim *ret_claim, struct shmp_mpmc_message *ret_message)
 {
 	struct shmp_mpmc_slot *slot = shmp_mpmc_slot(queue, place);
 	uint64_t about = shmp_mpmc_load_about(slot);
@@ -108,17 +106,15 @@ static int retake(struct shmp_mpmc *queue, uint64_t place, uint64_t word, uint64
 	}
 	shmp_mpmc_intend(queue, SHMP_MPMC_POPPING,
 			 intent | SHMP_MPMC_INTENDED | SHMP_MPMC_RETAKING);
-	if (!shmp_mpmc_move(slot, word, shmp_mpmc_word(lap, SHMP_MPMC_TAKEN, queue->endpoint))) {
-		shmp_mpmc_intend(queue, SHMP_MPMC_POPPING, 0);
+	if (!shmp_mpmc_move(slot, word, shmp_mpmc_word(lap, SHMP_MPMC_TAKEN, queue->endpoint)))
 		return SHMP_EMPTY;
-	}
 	/* the first taker's about stays: the chain was written with it */
-	shmp_mpmc_hold(queue, slot, lap, about);
+	*ret_claim = (struct shmp_mpmc_claim){ slot, lap, about };
 	*ret_message = (struct shmp_mpmc_message){ slot->payload, size, SHMP_MPMC_REDELIVERED };
 	return SHMP_DONE;
 }
 
-int shmp_mpmc_scan(struct shmp_mpmc *queue, uint64_t size_max,
+int shmp_mpmc_scan(struct shmp_mpmc *queue, uint64_t size_max, struct shmp_mpmc_claim *ret_claim,
 		   struct shmp_mpmc_message *ret_message)
 {
 	/* before the scan, so that a later raise is seen at the next pop */
@@ -129,7 +125,7 @@ int shmp_mpmc_scan(struct shmp_mpmc *queue, uint64_t size_max,
 		int r = SHMP_EMPTY;
 
 		if (word == shmp_mpmc_open(lap_of(word), SHMP_MPMC_REDELIVER))
-			r = retake(queue, i, word, size_max, ret_message);
+			r = retake(queue, i, word, size_max, ret_claim, ret_message);
 		if (r != SHMP_EMPTY)
 			return r;
 	}
@@ -160,11 +156,20 @@ uint64_t shmp_mpmc_slot_bytes(const struct shmp_plan *plan)
 	return slot_bytes_of(plan->option);
 }
 
+/* Shorter messages than this are moved quickly, which needs a mask. */
+static uint64_t quick_limit_of(uint64_t mask, uint64_t message_max)
+{
+	if (mask == 0)
+		return 0;
+	return (message_max < SHMP_MPMC_QUICK_MAX ? message_max : SHMP_MPMC_QUICK_MAX) + 1;
+}
+
 /* What the moves need, from the plan alone. */
 static void view(const struct shmp_segment *segment, uint32_t endpoint, struct shmp_mpmc *ret_queue)
 {
 	const uint64_t *option = segment->plan.option;
 	uint64_t count = option[SHMP_MPMC_SLOTS];
+	uint64_t mask = (count & (count - 1)) == 0 ? count - 1 : 0;
 
 	*ret_queue = (struct shmp_mpmc){
 		.slots = segment->data,
@@ -172,9 +177,11 @@ static void view(const struct shmp_segment *segment, uint32_t endpoint, struct s
 		.self = &segment->endpoints[endpoint],
 		.slot_count = count,
 		.slot_bytes = slot_bytes_of(option),
-		.mask = (count & (count - 1)) == 0 ? count - 1 : 0,
+		.mask = mask,
 		.message_max = option[SHMP_MPMC_MESSAGE_BYTES_MAX],
+		.quick_limit = quick_limit_of(mask, option[SHMP_MPMC_MESSAGE_BYTES_MAX]),
 		.redelivers = option[SHMP_MPMC_REDELIVERY] != 0,
+		.step = endpoint + UINT64_C(2),
 		.endpoint = endpoint,
 		.words = shmp_waiter_words(segment->plan.endpoint_count),
 		.endpoints = segment->endpoints,
@@ -383,7 +390,7 @@ static bool told_by_slot(const struct shmp_mpmc *queue, enum shmp_mpmc_side side
 
 	if (!is_settled(queue, side, position, shmp_mpmc_load_slot(slot)))
 		return false;
-	*ret_owner = shmp_mpmc_load_about(slot) >> 32;
+	*ret_owner = shmp_mpmc_owner_before(shmp_mpmc_load_about(slot));
 	return true;
 }
 
@@ -459,9 +466,9 @@ static uint64_t given_back(const struct shmp_mpmc *queue, uint64_t lap, uint64_t
 }
 
 /* The dead one's claim, if he won it and it is not over. */
-static void repair_claim(struct shmp_mpmc *queue, enum shmp_mpmc_side side, uint64_t position,
-			 uint64_t owner_before)
+static void repair_claim(struct shmp_mpmc *queue, enum shmp_mpmc_side side, uint64_t index)
 {
+	uint64_t position = index >> 8;
 	uint64_t place = shmp_mpmc_place(queue, position);
 	struct shmp_mpmc_slot *slot = shmp_mpmc_slot(queue, place);
 	uint64_t lap = position - place;
@@ -475,8 +482,7 @@ static void repair_claim(struct shmp_mpmc *queue, enum shmp_mpmc_side side, uint
 	size = side == SHMP_MPMC_PUSHING ? SHMP_MPMC_NO_MESSAGE :
 					   shmp_mpmc_size_of(shmp_mpmc_load_about(slot));
 	/* [A] release; pairs with shmp_mpmc_load_about */
-	atomic_store_explicit(&slot->about, shmp_mpmc_about(owner_before, size),
-			      memory_order_release);
+	atomic_store_explicit(&slot->about, shmp_mpmc_about(index, size), memory_order_release);
 	if (shmp_mpmc_move(slot, word, given_back(queue, lap, word)) &&
 	    state_of(word) == SHMP_MPMC_READY && !queue->redelivers)
 		/* relaxed: a statistic; one too few where the broker dies right here */
@@ -496,12 +502,25 @@ static void repair_retake(struct shmp_mpmc *queue, uint64_t position)
 
 static void repair_intent(struct shmp_mpmc *queue, enum shmp_mpmc_side side, uint64_t intent)
 {
-	uint64_t position = (intent & ~(SHMP_MPMC_INTENDED | SHMP_MPMC_RETAKING)) >> 8;
+	uint64_t index = intent & ~(SHMP_MPMC_INTENDED | SHMP_MPMC_RETAKING);
 
 	if (side == SHMP_MPMC_POPPING && (intent & SHMP_MPMC_RETAKING) != 0)
-		repair_retake(queue, position);
+		repair_retake(queue, index >> 8);
 	else if ((intent & SHMP_MPMC_INTENDED) != 0)
-		repair_claim(queue, side, position, intent & 0xff);
+		repair_claim(queue, side, index);
+}
+
+/* Tells consumers of what stands at the position of the dead one's intent, if that is for them. */
+static void hand_back(struct shmp_mpmc *queue, uint64_t intent)
+{
+	uint64_t position = (intent & ~(SHMP_MPMC_INTENDED | SHMP_MPMC_RETAKING)) >> 8;
+	uint64_t place = shmp_mpmc_place(queue, position);
+
+	/* also when this run changed nothing: one before it may have been killed right there */
+	if (shmp_mpmc_load_slot(shmp_mpmc_slot(queue, place)) ==
+	    shmp_mpmc_open(position - place, SHMP_MPMC_REDELIVER))
+		/* [E] acq_rel; pairs with shmp_mpmc_must_scan */
+		atomic_fetch_add_explicit(&queue->control->epoch, 1, memory_order_acq_rel);
 }
 
 static int mpmc_repair(const struct shmp_segment *segment, uint32_t endpoint, bool died)
@@ -513,13 +532,9 @@ static int mpmc_repair(const struct shmp_segment *segment, uint32_t endpoint, bo
 
 	(void)died; /* who left in good order may have had something in hand as well */
 	view(segment, endpoint, &queue);
-	if ((pushing | popping) != 0) {
-		repair_intent(&queue, SHMP_MPMC_PUSHING, pushing);
-		repair_intent(&queue, SHMP_MPMC_POPPING, popping);
-		/* [E] acq_rel; pairs with load_epoch. Also when this run changed nothing: one
-		 * before it may have been killed between the slot and here */
-		atomic_fetch_add_explicit(&queue.control->epoch, 1, memory_order_acq_rel);
-	}
+	repair_intent(&queue, SHMP_MPMC_PUSHING, pushing);
+	repair_intent(&queue, SHMP_MPMC_POPPING, popping);
+	hand_back(&queue, popping);
 	shmp_waiter_finish(&queue.control->not_empty, endpoint);
 	shmp_waiter_finish(&queue.control->not_full, endpoint);
 	/* the intents last: until then, repair is repeated */

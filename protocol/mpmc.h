@@ -15,12 +15,13 @@
  *
  *	tail, head:	position of the next claim << 8 | (endpoint + 1 of who owns the one before)
  *	slot word:	lap << 11 | state << 8 | endpoint (TAKEN only)
- *	slot about:	(endpoint + 1 of who owns the position before) << 32 | payload bytes
+ *	slot about:	the index word that a claim replaced << 32 | payload bytes
  *
  * lap = position - index of the slot, so that zeroed memory is FREE for positions 0 .. N-1 and
- * there is nothing to initialise. In "about", a producer and then a consumer leaves what the index
- * word said that his claim replaced: together with the index word it is a chain, by which the owner
- * of every position that is not settled can be told although nobody wrote down that he won.
+ * there is nothing to initialise. In "about", a producer and then a consumer leaves the low half of
+ * the index word that his claim replaced, hence the owner of the position before: together with the
+ * index word it is a chain, by which the owner of every position that is not settled can be told
+ * although nobody wrote down that he won.
  *
  *	FREE(t) --producer: payload, about--> READY(t) --consumer: reads, about--> FREE(t+N)
  *	  |                                     |
@@ -32,9 +33,10 @@
  * Without redelivery repair takes READY to FREE(t+N) and counts it: neither REDELIVER nor TAKEN.
  *
  * push: load tail (t, p); the slot is FREE(t); intent = that index word; CAS of tail to (t+1, me)
- * is the claim. Payload, about = (p, size), READY(t), intent cleared. pop: the same with head and
- * READY(h); the size is looked at before the claim. Its end is FREE(h+N). A TOMB at head is claimed
- * like a message, and freed at once.
+ * is the claim. Payload, about = (p, size), READY(t). pop: the same with head and READY(h); the size
+ * is looked at before the claim. Its end is FREE(h+N). A TOMB at head is claimed like a message, and
+ * freed at once. An intent stands until the next one takes its place, won or lost, over or not: to
+ * clear it would be one more store, and one more change between two lines. What it says stays true.
  *
  * Why it is correct.
  * - A position is claimed once, by the CAS of its index, and never comes again. So an index word
@@ -43,8 +45,9 @@
  * - The dead one's intent (t, p) says what he may own, and the slot must look as if somebody owned
  *   t and had not finished. He owns t if the index word names him (its position is t+1); else if
  *   whoever claimed t+1 says so. He says it in his slot's about, or, until that is written, in his
- *   intent, which is visible to whoever sees the index past t+1, and is cleared only after the
- *   slot says what became of it: slot, then intents, then the slot once more leave no gap.
+ *   intent, which is visible to whoever sees the index past t+1, and gives way to another only after
+ *   the slot says what became of it: slot, then intents, then the slot once more leave no gap.
+ *   Before it was his last one, he had finished with all others.
  * - The slot of t+1 can be anything later than that only if slot t has moved on, too: consumers
  *   claim t+1 after t was published, and producers a lap later need slot t+N free. So what it says
  *   is believed only if slot t is as before when looked at again.
@@ -52,8 +55,9 @@
  *   writes about before the word, so that the chain holds for the position before; repeated, it
  *   finds the slot moved on. It waits for nobody.
  * - What repair hands back lies behind head. It raises the epoch; consumers compare it on every
- *   pop, scan the slots when it changed, and remember it only when a whole scan found nothing.
- * - A repair that finds no intent has been here before and raised the epoch before clearing them.
+ *   pop, scan the slots when it changed, and remember it only when a whole scan found nothing. It
+ *   does so whenever it leaves the slot of the dead one's intent handed back, also if an earlier
+ *   run of it did that and was killed: the intents are cleared last, and by repair only.
  *
  * Limits, by contract. A producer stopped between claim and READY holds consumers at his position;
  * a consumer stopped with a message in hand makes the queue FULL once the producers come round to
@@ -67,7 +71,7 @@
  * [F] slot FREE: release -> push; gives the slot's bytes back
  * [C] slot TAKEN and repair's moves: CAS -> CAS, scan; publishes about
  * [A] about: owner -> repair; who sees it sees that the slot before had moved on
- * [I] intents: owner -> repair; after the slot when cleared
+ * [I] intents: owner -> repair; the next one, or none, after the slot of the one before
  * [E] epoch: repair -> pop; publishes REDELIVER
  *
  * Calls that may run together: all, of different endpoints; of one endpoint one at a time. Repair
@@ -91,10 +95,11 @@
 #include "protocol/segment.h"
 #include "protocol/waiter.h"
 
-#define SHMP_MPMC_VERSION     1u
+#define SHMP_MPMC_VERSION     2u
 #define SHMP_MPMC_REDELIVERED 1u	 /* message flag */
 #define SHMP_MPMC_ATTEMPTS    (1u << 20) /* more lost races in a row than honest peers can cause */
-#define SHMP_MPMC_NO_MESSAGE  UINT32_MAX /* as a size: of a tombstone */
+#define SHMP_MPMC_QUICK_MAX   SHMP_COPY_INLINE /* payload bytes of what is moved quickly */
+#define SHMP_MPMC_NO_MESSAGE  UINT32_MAX       /* as a size: of a tombstone */
 
 enum shmp_mpmc_option {
 	SHMP_MPMC_SLOTS = 0,
@@ -119,7 +124,7 @@ enum shmp_mpmc_state {
 	SHMP_MPMC_TAKEN = 4,
 };
 
-/* Which claim an intent concerns: it is index word | flags, 0 = none. */
+/* Which claim an intent concerns: it is index word | flags, 0 = none yet. */
 enum shmp_mpmc_side {
 	SHMP_MPMC_PUSHING = 0,
 	SHMP_MPMC_POPPING = 1,
@@ -182,6 +187,13 @@ SHMP_FIELD(shmp_mpmc_slot, payload, 16);
 
 extern const struct shmp_kind shmp_mpmc_kind;
 
+/* A slot that is the own one. */
+struct shmp_mpmc_claim {
+	struct shmp_mpmc_slot *slot; /* NULL: there is none */
+	uint64_t lap;
+	uint64_t about; /* what it has to say in the end; of a push, without the size */
+};
+
 /* Private to the process that holds the endpoint; the same for producers and consumers. */
 struct shmp_mpmc {
 	uint8_t *slots;
@@ -191,13 +203,13 @@ struct shmp_mpmc {
 	uint64_t slot_bytes;
 	uint64_t mask; /* slot_count - 1 when that is a power of two, else 0 */
 	uint64_t message_max;
-	uint64_t epoch; /* the last one whose scan found nothing */
+	uint64_t quick_limit; /* messages shorter than this are moved quickly; 0 without a mask */
+	uint64_t epoch;	      /* the last one whose scan found nothing */
+	uint64_t step;	      /* of an index word, by a claim: endpoint + 2 */
 	uint32_t endpoint;
 	uint32_t words; /* of attention */
 	bool redelivers;
-	struct shmp_mpmc_slot *holding; /* in hand, by reserve or peek; NULL = nothing */
-	uint64_t held;			/* its lap */
-	uint64_t held_about;		/* what its about has to say in the end */
+	struct shmp_mpmc_claim hand; /* by reserve or peek */
 	struct shmp_endpoint *endpoints;
 	uint32_t endpoint_count;
 	struct shmp_waiter_memory telling_consumers;
@@ -231,9 +243,15 @@ static inline uint64_t shmp_mpmc_index_word(uint64_t position, uint64_t owner)
 	return position << 8 | owner;
 }
 
-static inline uint64_t shmp_mpmc_about(uint64_t owner, uint64_t size)
+static inline uint64_t shmp_mpmc_about(uint64_t index, uint64_t size)
 {
-	return owner << 32 | size;
+	return index << 32 | size;
+}
+
+/* Endpoint + 1 of who owns the position before. */
+static inline uint64_t shmp_mpmc_owner_before(uint64_t about)
+{
+	return about >> 32 & 0xff;
 }
 
 static inline uint64_t shmp_mpmc_size_of(uint64_t about)
@@ -288,59 +306,73 @@ static inline uint64_t shmp_mpmc_load_head(const struct shmp_mpmc *queue)
 static inline void shmp_mpmc_intend(struct shmp_mpmc *queue, enum shmp_mpmc_side side,
 				    uint64_t intent)
 {
-	/* [I] release; pairs with load_intent. The CAS that follows releases it, too; cleared, it
-	 * comes after the slot says how it ended */
+	/* [I] release; pairs with load_intent. The CAS that follows releases it, too; it comes after
+	 * the slot of the one before says how that ended */
 	atomic_store_explicit(&queue->self->intent[side], intent, memory_order_release);
+}
+
+/* The index word that a claim puts in the place of @index. */
+static inline uint64_t shmp_mpmc_claimed(const struct shmp_mpmc *queue, uint64_t index)
+{
+	/* the last owner out, which carries into the position, and the own endpoint + 1 in */
+	return (index | 0xff) + queue->step;
 }
 
 /* Claims the position that index word @tail names, after the intent. */
 static inline bool shmp_mpmc_claim_tail(struct shmp_mpmc *queue, uint64_t tail)
 {
-	uint64_t next = shmp_mpmc_index_word((tail >> 8) + 1, queue->endpoint + 1);
+	uint64_t next = shmp_mpmc_claimed(queue, tail);
 
 	shmp_mpmc_intend(queue, SHMP_MPMC_PUSHING, tail | SHMP_MPMC_INTENDED);
 	/* [T] acq_rel; pairs with shmp_mpmc_load_tail */
-	if (SHMP_LIKELY(atomic_compare_exchange_strong_explicit(&queue->control->tail, &tail, next,
-								memory_order_acq_rel,
-								memory_order_relaxed)))
-		return true;
-	shmp_mpmc_intend(queue, SHMP_MPMC_PUSHING, 0);
-	return false;
+	return SHMP_LIKELY(atomic_compare_exchange_strong_explicit(
+		&queue->control->tail, &tail, next, memory_order_acq_rel, memory_order_relaxed));
 }
 
 static inline bool shmp_mpmc_claim_head(struct shmp_mpmc *queue, uint64_t head)
 {
-	uint64_t next = shmp_mpmc_index_word((head >> 8) + 1, queue->endpoint + 1);
+	uint64_t next = shmp_mpmc_claimed(queue, head);
 
 	shmp_mpmc_intend(queue, SHMP_MPMC_POPPING, head | SHMP_MPMC_INTENDED);
 	/* [H] acq_rel; pairs with shmp_mpmc_load_head */
-	if (SHMP_LIKELY(atomic_compare_exchange_strong_explicit(&queue->control->head, &head, next,
-								memory_order_acq_rel,
-								memory_order_relaxed)))
-		return true;
-	shmp_mpmc_intend(queue, SHMP_MPMC_POPPING, 0);
-	return false;
+	return SHMP_LIKELY(atomic_compare_exchange_strong_explicit(
+		&queue->control->head, &head, next, memory_order_acq_rel, memory_order_relaxed));
 }
 
-static inline void shmp_mpmc_hold(struct shmp_mpmc *queue, struct shmp_mpmc_slot *slot,
-				  uint64_t lap, uint64_t about)
-{
-	queue->holding = slot;
-	queue->held = lap;
-	queue->held_about = about;
-}
-
-/* Ends what is in hand: about, the slot's new word, the intent. */
-static inline void shmp_mpmc_settle(struct shmp_mpmc *queue, enum shmp_mpmc_side side,
-				    uint64_t about, uint64_t word)
+/* Ends a claim: about, then the slot's new word. The store of the slot's bytes comes before. */
+static inline void shmp_mpmc_settle(struct shmp_mpmc_slot *slot, uint64_t about, uint64_t word)
 {
 	/* [A] release; pairs with shmp_mpmc_load_about */
-	atomic_store_explicit(&queue->holding->about, about, memory_order_release);
+	atomic_store_explicit(&slot->about, about, memory_order_release);
 	/* [R] release; pairs with shmp_mpmc_load_slot
 	 * [F] release; pairs with shmp_mpmc_load_slot */
-	atomic_store_explicit(&queue->holding->word, word, memory_order_release);
-	shmp_mpmc_intend(queue, side, 0);
-	queue->holding = NULL;
+	atomic_store_explicit(&slot->word, word, memory_order_release);
+}
+
+/* Behind the slot, and right before the next intent, whose line it is. */
+static inline void shmp_mpmc_count(struct shmp_mpmc *queue, uint64_t size)
+{
+	struct shmp_endpoint *self = queue->self;
+
+	shmp_endpoint_count(&self->items, 1);
+	shmp_endpoint_count(&self->bytes, size);
+}
+
+/* A claimed slot with the message in it: READY. */
+static inline void shmp_mpmc_publish(struct shmp_mpmc *queue, const struct shmp_mpmc_claim *claim,
+				     uint64_t size)
+{
+	shmp_mpmc_settle(claim->slot, claim->about | size,
+			 shmp_mpmc_open(claim->lap, SHMP_MPMC_READY));
+	shmp_mpmc_count(queue, size);
+}
+
+/* A slot whose message has been read: FREE. */
+static inline void shmp_mpmc_free(struct shmp_mpmc *queue, const struct shmp_mpmc_claim *claim)
+{
+	shmp_mpmc_settle(claim->slot, claim->about,
+			 shmp_mpmc_open(claim->lap + queue->slot_count, SHMP_MPMC_FREE));
+	shmp_mpmc_count(queue, shmp_mpmc_size_of(claim->about));
 }
 
 /*
@@ -352,13 +384,12 @@ SHMP_COLD int shmp_mpmc_nothing(struct shmp_mpmc *queue, uint64_t head, uint64_t
 
 /* Repair may have left something behind head: takes it. DONE, EMPTY, TOO_BIG, -EBADMSG. */
 SHMP_COLD int shmp_mpmc_scan(struct shmp_mpmc *queue, uint64_t size_max,
+			     struct shmp_mpmc_claim *ret_claim,
 			     struct shmp_mpmc_message *ret_message);
 
-/*
- * Claims a slot for a payload of @size: where to write it. One at a time.
- * DONE, FULL, TOO_BIG, -EBADMSG.
- */
-static inline int shmp_mpmc_reserve(struct shmp_mpmc *queue, uint64_t size, uint8_t **ret_payload)
+/* DONE, FULL, TOO_BIG, -EBADMSG. */
+static inline int shmp_mpmc_claim_room(struct shmp_mpmc *queue, uint64_t size,
+				       struct shmp_mpmc_claim *ret_claim)
 {
 	if (SHMP_UNLIKELY(size > queue->message_max))
 		return SHMP_TOO_BIG;
@@ -375,41 +406,73 @@ static inline int shmp_mpmc_reserve(struct shmp_mpmc *queue, uint64_t size, uint
 			if (r != SHMP_DONE)
 				return r;
 		} else if (SHMP_LIKELY(shmp_mpmc_claim_tail(queue, tail))) {
-			shmp_mpmc_hold(queue, slot, lap, shmp_mpmc_about(tail & 0xff, 0));
-			*ret_payload = slot->payload;
+			*ret_claim = (struct shmp_mpmc_claim){ slot, lap,
+							       shmp_mpmc_about(tail, 0) };
 			return SHMP_DONE;
 		}
 	}
 	return -EBADMSG;
 }
 
+/*
+ * Claims a slot for a payload of @size: where to write it. One at a time.
+ * DONE, FULL, TOO_BIG, -EBADMSG.
+ */
+static inline int shmp_mpmc_reserve(struct shmp_mpmc *queue, uint64_t size, uint8_t **ret_payload)
+{
+	int r = shmp_mpmc_claim_room(queue, size, &queue->hand);
+
+	if (SHMP_LIKELY(r == SHMP_DONE))
+		*ret_payload = queue->hand.slot->payload;
+	return r;
+}
+
 /* Publishes what was reserved; @size up to what was asked for. */
 static inline void shmp_mpmc_commit(struct shmp_mpmc *queue, uint64_t size)
 {
-	shmp_mpmc_settle(queue, SHMP_MPMC_PUSHING, queue->held_about | size,
-			 shmp_mpmc_open(queue->held, SHMP_MPMC_READY));
-	shmp_endpoint_count(&queue->self->items, 1);
-	shmp_endpoint_count(&queue->self->bytes, size);
+	shmp_mpmc_publish(queue, &queue->hand, size);
+	queue->hand.slot = NULL;
 }
 
 /* Gives what was reserved back unsent: a tombstone, which consumers skip. */
 static inline void shmp_mpmc_abort(struct shmp_mpmc *queue)
 {
-	shmp_mpmc_settle(queue, SHMP_MPMC_PUSHING, queue->held_about | SHMP_MPMC_NO_MESSAGE,
-			 shmp_mpmc_open(queue->held, SHMP_MPMC_TOMB));
+	shmp_mpmc_settle(queue->hand.slot, queue->hand.about | SHMP_MPMC_NO_MESSAGE,
+			 shmp_mpmc_open(queue->hand.lap, SHMP_MPMC_TOMB));
+	queue->hand.slot = NULL;
 }
 
 /* DONE, FULL, TOO_BIG, -EBADMSG. */
 static inline int shmp_mpmc_push(struct shmp_mpmc *queue, const void *payload, uint64_t size)
 {
-	uint8_t *room;
-	int r = shmp_mpmc_reserve(queue, size, &room);
+	struct shmp_mpmc_claim claim;
+	int r = shmp_mpmc_claim_room(queue, size, &claim);
 
 	if (SHMP_UNLIKELY(r != SHMP_DONE))
 		return r;
-	shmp_copy(room, payload, size);
-	shmp_mpmc_commit(queue, size);
+	shmp_copy(claim.slot->payload, payload, size);
+	shmp_mpmc_publish(queue, &claim, size);
 	return SHMP_DONE;
+}
+
+/*
+ * A short push, when nothing stands against it: no loop and no call, so that nothing is saved on
+ * the stack, which is one more line to store to. False: not done, shmp_mpmc_push says why.
+ */
+static inline bool shmp_mpmc_push_quick(struct shmp_mpmc *queue, const void *payload, uint64_t size)
+{
+	uint64_t tail = shmp_mpmc_load_tail(queue);
+	uint64_t place = tail >> 8 & queue->mask;
+	uint64_t lap = (tail >> 8) - place;
+	struct shmp_mpmc_claim claim = { .slot = shmp_mpmc_slot(queue, place), .lap = lap };
+
+	if (SHMP_UNLIKELY(shmp_mpmc_load_slot(claim.slot) != shmp_mpmc_open(lap, SHMP_MPMC_FREE) ||
+			  size >= queue->quick_limit || !shmp_mpmc_claim_tail(queue, tail)))
+		return false;
+	claim.about = shmp_mpmc_about(tail, 0);
+	shmp_copy_short(claim.slot->payload, payload, size);
+	shmp_mpmc_publish(queue, &claim, size);
+	return true;
 }
 
 /*
@@ -419,19 +482,23 @@ static inline int shmp_mpmc_push(struct shmp_mpmc *queue, const void *payload, u
 SHMP_COLD int shmp_mpmc_too_big(const struct shmp_mpmc *queue, uint64_t head, uint64_t size,
 				struct shmp_mpmc_message *ret_message);
 
-/*
- * Takes the next message of at most @size_max bytes, up to message_max, into the own hands. One at
- * a time. DONE; EMPTY; TOO_BIG with its size in ret_message, left in place; -EBADMSG.
- */
-static inline int shmp_mpmc_peek(struct shmp_mpmc *queue, uint64_t size_max,
-				 struct shmp_mpmc_message *ret_message)
+/* Whether repair has left something behind head since the last scan that found nothing. */
+static inline bool shmp_mpmc_must_scan(const struct shmp_mpmc *queue)
+{
+	/* [E] acquire; pairs with hand_back */
+	return SHMP_UNLIKELY(atomic_load_explicit(&queue->control->epoch, memory_order_acquire) !=
+			     queue->epoch);
+}
+
+/* As peek; what is taken is in the caller's hands. */
+static inline int shmp_mpmc_claim_message(struct shmp_mpmc *queue, uint64_t size_max,
+					  struct shmp_mpmc_claim *ret_claim,
+					  struct shmp_mpmc_message *ret_message)
 {
 	int r;
 
-	/* [E] acquire; pairs with mpmc_repair */
-	if (SHMP_UNLIKELY(atomic_load_explicit(&queue->control->epoch, memory_order_acquire) !=
-			  queue->epoch)) {
-		r = shmp_mpmc_scan(queue, size_max, ret_message);
+	if (shmp_mpmc_must_scan(queue)) {
+		r = shmp_mpmc_scan(queue, size_max, ret_claim, ret_message);
 		if (r != SHMP_EMPTY)
 			return r;
 	}
@@ -453,7 +520,8 @@ static inline int shmp_mpmc_peek(struct shmp_mpmc *queue, uint64_t size_max,
 			if (r != SHMP_DONE)
 				return r;
 		} else if (SHMP_LIKELY(shmp_mpmc_claim_head(queue, head))) {
-			shmp_mpmc_hold(queue, slot, lap, shmp_mpmc_about(head & 0xff, size));
+			*ret_claim = (struct shmp_mpmc_claim){ slot, lap,
+							       shmp_mpmc_about(head, size) };
 			*ret_message = (struct shmp_mpmc_message){ slot->payload, size, 0 };
 			return SHMP_DONE;
 		}
@@ -461,15 +529,21 @@ static inline int shmp_mpmc_peek(struct shmp_mpmc *queue, uint64_t size_max,
 	return -EBADMSG;
 }
 
+/*
+ * Takes the next message of at most @size_max bytes, up to message_max, into the own hands. One at
+ * a time. DONE; EMPTY; TOO_BIG with its size in ret_message, left in place; -EBADMSG.
+ */
+static inline int shmp_mpmc_peek(struct shmp_mpmc *queue, uint64_t size_max,
+				 struct shmp_mpmc_message *ret_message)
+{
+	return shmp_mpmc_claim_message(queue, size_max, &queue->hand, ret_message);
+}
+
 /* Done with what peek took: its slot is the producers' again. */
 static inline void shmp_mpmc_release(struct shmp_mpmc *queue)
 {
-	uint64_t size = shmp_mpmc_size_of(queue->held_about);
-
-	shmp_mpmc_settle(queue, SHMP_MPMC_POPPING, queue->held_about,
-			 shmp_mpmc_open(queue->held + queue->slot_count, SHMP_MPMC_FREE));
-	shmp_endpoint_count(&queue->self->items, 1);
-	shmp_endpoint_count(&queue->self->bytes, size);
+	shmp_mpmc_free(queue, &queue->hand);
+	queue->hand.slot = NULL;
 }
 
 /* DONE; EMPTY; TOO_BIG, the message stays and ret_message->size says how long it is; -EBADMSG. */
@@ -477,14 +551,50 @@ static inline int shmp_mpmc_pop(struct shmp_mpmc *queue, void *buffer, uint64_t 
 				struct shmp_mpmc_message *ret_message)
 {
 	uint64_t size_max = buffer_bytes < queue->message_max ? buffer_bytes : queue->message_max;
-	int r = shmp_mpmc_peek(queue, size_max, ret_message);
+	struct shmp_mpmc_claim claim;
+	int r = shmp_mpmc_claim_message(queue, size_max, &claim, ret_message);
 
 	if (SHMP_UNLIKELY(r != SHMP_DONE))
 		return r;
 	shmp_copy(buffer, ret_message->data, ret_message->size);
 	ret_message->data = buffer;
-	shmp_mpmc_release(queue);
+	shmp_mpmc_free(queue, &claim);
 	return SHMP_DONE;
+}
+
+/* A short pop, as shmp_mpmc_push_quick. False: not done, shmp_mpmc_pop says why. */
+static inline bool shmp_mpmc_pop_quick(struct shmp_mpmc *queue, void *buffer, uint64_t buffer_bytes,
+				       struct shmp_mpmc_message *ret_message)
+{
+	uint64_t head = shmp_mpmc_load_head(queue);
+	uint64_t place = head >> 8 & queue->mask;
+	uint64_t lap = (head >> 8) - place;
+	struct shmp_mpmc_claim claim = { .slot = shmp_mpmc_slot(queue, place), .lap = lap };
+	uint64_t size;
+
+	if (SHMP_UNLIKELY(shmp_mpmc_load_slot(claim.slot) != shmp_mpmc_open(lap, SHMP_MPMC_READY)))
+		return false;
+	/* as in shmp_mpmc_claim_message */
+	size = shmp_mpmc_size_of(shmp_mpmc_load_about(claim.slot));
+	if (SHMP_UNLIKELY(size >= queue->quick_limit || size > buffer_bytes ||
+			  shmp_mpmc_must_scan(queue) || !shmp_mpmc_claim_head(queue, head)))
+		return false;
+	claim.about = shmp_mpmc_about(head, size);
+	*ret_message = (struct shmp_mpmc_message){ buffer, size, 0 };
+	shmp_copy_short(buffer, claim.slot->payload, size);
+	shmp_mpmc_free(queue, &claim);
+	return true;
+}
+
+/* Whether there is something at head, or repair has left something; a look only. */
+static inline bool shmp_mpmc_has_news(const struct shmp_mpmc *queue)
+{
+	uint64_t head = shmp_mpmc_load_head(queue) >> 8;
+	uint64_t place = shmp_mpmc_place(queue, head);
+
+	return shmp_mpmc_load_slot(shmp_mpmc_slot(queue, place)) >=
+		       shmp_mpmc_open(head - place, SHMP_MPMC_READY) ||
+	       shmp_mpmc_must_scan(queue);
 }
 
 /* Whether consumers want to be told, after a publication; then shmp_mpmc_tell_consumers. */

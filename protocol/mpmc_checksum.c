@@ -13,8 +13,8 @@ static _Atomic uint64_t *word_of(const struct shmp_mpmc *queue, struct shmp_mpmc
 void shmp_mpmc_commit_summed(struct shmp_mpmc *queue, uint64_t size)
 {
 	/* relaxed: published by the slot's word */
-	atomic_store_explicit(word_of(queue, queue->holding),
-			      shmp_checksum(queue->holding->payload, size), memory_order_relaxed);
+	atomic_store_explicit(word_of(queue, queue->hand.slot),
+			      shmp_checksum(queue->hand.slot->payload, size), memory_order_relaxed);
 	shmp_mpmc_commit(queue, size);
 }
 
@@ -34,7 +34,7 @@ int shmp_mpmc_push_summed(struct shmp_mpmc *queue, const void *data, uint64_t si
 static int check(struct shmp_mpmc *queue, const void *data, uint64_t size)
 {
 	/* relaxed: the slot's word published it */
-	uint64_t sum = atomic_load_explicit(word_of(queue, queue->holding), memory_order_relaxed);
+	uint64_t sum = atomic_load_explicit(word_of(queue, queue->hand.slot), memory_order_relaxed);
 
 	if (sum == shmp_checksum(data, size))
 		return SHMP_DONE;

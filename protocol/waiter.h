@@ -109,7 +109,9 @@ static inline bool shmp_waiter_wanted(const struct shmp_waiter *waiter, uint32_t
 	atomic_signal_fence(memory_order_seq_cst); /* [W] fence; pairs with shmp_waiter_prepare */
 	/* relaxed: as in shmp_waiter_wanted_by */
 	bits = atomic_load_explicit(&waiter->mode, memory_order_relaxed) & SHMP_WAITER_FENCE;
-	for (uint32_t i = 0; i < words; i++)
+	/* relaxed: as in shmp_waiter_wanted_by */
+	bits |= atomic_load_explicit(&waiter->attention[0], memory_order_relaxed);
+	for (uint32_t i = 1; SHMP_UNLIKELY(i < words); i++)
 		/* relaxed: as in shmp_waiter_wanted_by */
 		bits |= atomic_load_explicit(&waiter->attention[i], memory_order_relaxed);
 	return SHMP_UNLIKELY(bits != 0);

@@ -4,7 +4,8 @@
  * claim. Nothing published is lost, nothing is there twice unless it was in dead hands and says so,
  * nobody is held up after the repair, which is killed, too, and run again.
  *
- * Messages are numbered from 1; what one holds follows from its number.
+ * Messages are numbered from 1; what one holds follows from its number. Compiled twice: without
+ * checksums and, where SUMMED, with them.
  */
 #include "protocol/mpmc.h"
 
@@ -13,10 +14,15 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "protocol/checksum.h"
 #include "tests/crash/stepper.h"
 #include "tests/support/mpmc.h"
 #include "tests/support/ring.h"
 #include "tests/support/runner.h"
+
+#ifndef SUMMED
+#define SUMMED 0
+#endif
 
 enum {
 	SLOTS = 4,
@@ -82,13 +88,31 @@ static uint64_t size_of(uint64_t number)
 	return number * 7 % (LONGEST + 1);
 }
 
+static void commit(struct shmp_mpmc *queue, uint64_t size)
+{
+	if (SUMMED)
+		shmp_mpmc_commit_summed(queue, size);
+	else
+		shmp_mpmc_commit(queue, size);
+}
+
+static int peek(struct shmp_mpmc *queue, uint64_t size_max, struct shmp_mpmc_message *ret_message)
+{
+	return SUMMED ? shmp_mpmc_peek_summed(queue, size_max, ret_message) :
+			shmp_mpmc_peek(queue, size_max, ret_message);
+}
+
 static int push(struct scene *scene, uint32_t place)
 {
-	int r = shmt_mpmc_push(&scene->at[place], size_of(scene->next), scene->next);
+	uint8_t *room;
+	int r = shmp_mpmc_reserve(&scene->at[place], size_of(scene->next), &room);
 
-	if (r == SHMP_DONE)
-		scene->sent[scene->next++] = true;
-	return r;
+	if (r != SHMP_DONE)
+		return r;
+	shmt_message_fill(room, size_of(scene->next), scene->next);
+	commit(&scene->at[place], size_of(scene->next));
+	scene->sent[scene->next++] = true;
+	return SHMP_DONE;
 }
 
 /* By its length; each length of so few messages is one number's. */
@@ -114,7 +138,7 @@ static void note(struct scene *scene, const struct shmp_mpmc_message *message)
 static int pop(struct scene *scene, uint32_t place)
 {
 	struct shmp_mpmc_message message;
-	int r = shmp_mpmc_peek(&scene->at[place], LONGEST, &message);
+	int r = peek(&scene->at[place], LONGEST, &message);
 
 	if (r == SHMP_DONE) {
 		note(scene, &message);
@@ -153,11 +177,12 @@ static void has_one(struct scene *scene)
 	push(scene, PRODUCERS);
 }
 
+/* Those who are going to die have moved messages, too, and what they intended still stands. */
 static void is_laps_later(struct scene *scene)
 {
 	for (int i = 0; i < 3 * SLOTS + 1; i++) {
-		push(scene, PRODUCERS + (uint32_t)i % 2);
-		pop(scene, CONSUMERS + (uint32_t)i % 2);
+		push(scene, DEAD_PRODUCER + (uint32_t)i % 3);
+		pop(scene, DEAD_CONSUMER + (uint32_t)i % 3);
 	}
 	push(scene, PRODUCERS);
 	push(scene, PRODUCERS + 1);
@@ -187,7 +212,7 @@ static void has_one_handed_back(struct scene *scene)
 
 	push(scene, PRODUCERS);
 	push(scene, PRODUCERS);
-	SHMT_REQUIRE(shmp_mpmc_peek(&scene->at[CONSUMERS], LONGEST, &message) == SHMP_DONE);
+	SHMT_REQUIRE(peek(&scene->at[CONSUMERS], LONGEST, &message) == SHMP_DONE);
 	shmt_place_vacate(&scene->queue.segment, CONSUMERS, true, 1);
 	shmt_mpmc_attach(&scene->queue, CONSUMERS, SHMP_MPMC_CONSUMER, &scene->at[CONSUMERS]);
 }
@@ -208,11 +233,25 @@ static void tell(struct shmp_mpmc *queue)
 
 static void dies_in_push(struct scene *scene)
 {
+	struct shmp_mpmc *queue = &scene->at[DEAD_PRODUCER];
+	uint64_t size = size_of(scene->own);
 	uint8_t payload[LONGEST];
+	int r;
 
 	/* the bytes of the message are worked out by whoever checks them, too */
+	shmt_message_fill(payload, size, scene->own);
+	r = SUMMED ? shmp_mpmc_push_summed(queue, payload, size) :
+		     shmp_mpmc_push(queue, payload, size);
+	if (r == SHMP_DONE)
+		tell(queue);
+}
+
+static void dies_in_quick_push(struct scene *scene)
+{
+	uint8_t payload[LONGEST];
+
 	shmt_message_fill(payload, size_of(scene->own), scene->own);
-	if (shmp_mpmc_push(&scene->at[DEAD_PRODUCER], payload, size_of(scene->own)) == SHMP_DONE)
+	if (shmp_mpmc_push_quick(&scene->at[DEAD_PRODUCER], payload, size_of(scene->own)))
 		tell(&scene->at[DEAD_PRODUCER]);
 }
 
@@ -224,7 +263,7 @@ static void dies_in_reserve_and_commit(struct scene *scene)
 	if (shmp_mpmc_reserve(queue, LONGEST, &room) != SHMP_DONE)
 		return;
 	shmt_message_fill(room, size_of(scene->own), scene->own);
-	shmp_mpmc_commit(queue, size_of(scene->own));
+	commit(queue, size_of(scene->own));
 }
 
 static void dies_in_reserve_and_abort(struct scene *scene)
@@ -239,8 +278,19 @@ static void dies_in_pop(struct scene *scene)
 {
 	struct shmp_mpmc *queue = &scene->at[DEAD_CONSUMER];
 	struct shmp_mpmc_message message;
+	int r = SUMMED ? shmp_mpmc_pop_summed(queue, scene->witness, LONGEST, &message) :
+			 shmp_mpmc_pop(queue, scene->witness, LONGEST, &message);
 
-	if (shmp_mpmc_pop(queue, scene->witness, LONGEST, &message) == SHMP_DONE &&
+	if (r == SHMP_DONE && shmp_mpmc_producers_wait(queue))
+		shmp_mpmc_tell_producers(queue, NULL, NULL);
+}
+
+static void dies_in_quick_pop(struct scene *scene)
+{
+	struct shmp_mpmc *queue = &scene->at[DEAD_CONSUMER];
+	struct shmp_mpmc_message message;
+
+	if (shmp_mpmc_pop_quick(queue, scene->witness, LONGEST, &message) &&
 	    shmp_mpmc_producers_wait(queue))
 		shmp_mpmc_tell_producers(queue, NULL, NULL);
 }
@@ -250,7 +300,7 @@ static void dies_in_peek_and_release(struct scene *scene)
 	struct shmp_mpmc *queue = &scene->at[DEAD_CONSUMER];
 	struct shmp_mpmc_message message;
 
-	if (shmp_mpmc_peek(queue, LONGEST, &message) != SHMP_DONE)
+	if (peek(queue, LONGEST, &message) != SHMP_DONE)
 		return;
 	memcpy(scene->witness, message.data, message.size);
 	shmp_mpmc_release(queue);
@@ -301,7 +351,7 @@ static void others_hold(struct scene *scene)
 
 	scene->next += has_room;
 	push(scene, PRODUCERS + 1);
-	has_message = shmp_mpmc_peek(&scene->at[CONSUMERS], LONGEST, &message) == SHMP_DONE;
+	has_message = peek(&scene->at[CONSUMERS], LONGEST, &message) == SHMP_DONE;
 	pop(scene, CONSUMERS + 1);
 	nobody_moves(scene);
 	/* what repair takes from the living by mistake would go to somebody now */
@@ -313,7 +363,7 @@ static void others_hold(struct scene *scene)
 	}
 	if (has_room) {
 		shmt_message_fill(room, size_of(number), number);
-		shmp_mpmc_commit(&scene->at[PRODUCERS], size_of(number));
+		commit(&scene->at[PRODUCERS], size_of(number));
 		scene->sent[number] = true;
 	}
 }
@@ -329,10 +379,11 @@ static void go_on_after_stop(struct scene *scene)
 	if (scene->tail != 0 && shmp_mpmc_claim_tail(producer, tail)) {
 		uint64_t place = shmp_mpmc_place(producer, tail >> 8);
 
-		shmp_mpmc_hold(producer, shmp_mpmc_slot(producer, place), (tail >> 8) - place,
-			       shmp_mpmc_about(tail & 0xff, 0));
-		shmt_message_fill(producer->holding->payload, size_of(scene->next), scene->next);
-		shmp_mpmc_commit(producer, size_of(scene->next));
+		producer->hand = (struct shmp_mpmc_claim){ shmp_mpmc_slot(producer, place),
+							   (tail >> 8) - place,
+							   shmp_mpmc_about(tail, 0) };
+		shmt_message_fill(producer->hand.slot->payload, size_of(scene->next), scene->next);
+		commit(producer, size_of(scene->next));
 		scene->sent[scene->next++] = true;
 	}
 	if (scene->head != 0 && shmp_mpmc_claim_head(consumer, head)) {
@@ -341,8 +392,8 @@ static void go_on_after_stop(struct scene *scene)
 		uint64_t size = shmp_mpmc_size_of(shmp_mpmc_load_about(slot));
 		struct shmp_mpmc_message message = { slot->payload, size, 0 };
 
-		shmp_mpmc_hold(consumer, slot, (head >> 8) - place,
-			       shmp_mpmc_about(head & 0xff, size));
+		consumer->hand = (struct shmp_mpmc_claim){ slot, (head >> 8) - place,
+							   shmp_mpmc_about(head, size) };
 		note(scene, &message);
 		shmp_mpmc_release(consumer);
 	}
@@ -380,12 +431,14 @@ static struct scene *scene_open(scene_fn state)
 {
 	struct scene *scene = calloc(1, sizeof(*scene));
 
+	scene->queue.is_summed = SUMMED;
 	shmt_mpmc_make(&scene->queue, SLOTS, LONGEST, PLACES);
 	for (uint32_t i = 0; i < PLACES; i++)
 		shmt_mpmc_attach(&scene->queue, i,
 				 i < DEAD_CONSUMER ? SHMP_MPMC_PRODUCER : SHMP_MPMC_CONSUMER,
 				 &scene->at[i]);
 	scene->witness = shared(LONGEST);
+	shmp_checksum(scene, 1); /* finds out how, the first time, which is another path */
 	scene->next = 1;
 	state(scene);
 	for (uint64_t number = 1; number < scene->next && scene->target == 0; number++)
@@ -575,21 +628,36 @@ static void kill_everywhere(struct scene *scene, const struct act *act, const sc
 		}
 	}
 	restore(scene);
-	free(path.at);
+	stepper_forget(&path);
 	printf("# %s%s: %lu kill points\n", act->name,
 	       after == aftermaths_of_stopped ? ", beside a stopped one" : "", points);
 	count->acts++;
 	count->points += points;
 }
 
-static void kill_in(scene_fn state, const struct act *act)
+static void kill_in_scene(struct scene *scene, const struct act *act)
 {
-	struct scene *scene = scene_open(state);
-
 	kill_everywhere(scene, act, aftermaths, 3);
 	stop(scene);
 	kill_everywhere(scene, act, aftermaths_of_stopped, 3);
 	scene_close(scene);
+}
+
+static void kill_in(scene_fn state, const struct act *act)
+{
+	kill_in_scene(scene_open(state), act);
+}
+
+/* Messages with checksums do not go that way, and consumers only after their first look around. */
+static void kill_in_quick(scene_fn state, const struct act *act)
+{
+	struct scene *scene;
+
+	if (SUMMED)
+		return;
+	scene = scene_open(state);
+	scene->at[DEAD_CONSUMER].epoch = atomic_load(&scene->at[0].control->epoch);
+	kill_in_scene(scene, act);
 }
 
 /* For tests and prints. */
@@ -604,6 +672,16 @@ TEST(a_push_into_an_empty_queue, LONG)
 TEST(a_push_behind_others_laps_later, LONG)
 {
 	kill_in(is_laps_later, ACT(dies_in_push, .sends = true));
+}
+
+TEST(a_quick_push_into_an_empty_queue, LONG)
+{
+	kill_in_quick(is_fresh, ACT(dies_in_quick_push, .sends = true));
+}
+
+TEST(a_quick_push_behind_others_laps_later, LONG)
+{
+	kill_in_quick(is_laps_later, ACT(dies_in_quick_push, .sends = true));
 }
 
 TEST(a_push_that_finds_it_full, LONG)
@@ -634,6 +712,16 @@ TEST(a_pop_of_the_only_message, LONG)
 TEST(a_pop_among_others_laps_later, LONG)
 {
 	kill_in(is_laps_later, ACT(dies_in_pop, .takes = true));
+}
+
+TEST(a_quick_pop_among_others_laps_later, LONG)
+{
+	kill_in_quick(is_laps_later, ACT(dies_in_quick_pop, .takes = true));
+}
+
+TEST(a_quick_pop_from_a_full_queue, LONG)
+{
+	kill_in_quick(is_full, ACT(dies_in_quick_pop, .takes = true));
 }
 
 TEST(a_pop_from_a_full_queue, LONG)

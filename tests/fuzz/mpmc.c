@@ -84,16 +84,18 @@ static void check_message(const struct shmp_mpmc *queue, const struct shmp_mpmc_
 static void send(struct shmp_mpmc *queue, struct input *input)
 {
 	uint8_t payload[256] = { 1, 2, 3 }, *room;
-	uint64_t size = take(input, 1);
+	uint64_t size = take(input, 1), how;
 	int r;
 
-	if (queue->holding) {
+	if (queue->hand.slot) {
 		if (size & 1)
 			shmp_mpmc_commit(queue, size % queue->message_max);
 		else
 			shmp_mpmc_abort(queue);
-	} else if (take(input, 1) & 1) {
-		FUZZ_CHECK(is_known(shmp_mpmc_push(queue, payload, size)));
+	} else if ((how = take(input, 1)) & 1) {
+		/* quickly where that is possible, as the library does */
+		if (!(how & 2) || !shmp_mpmc_push_quick(queue, payload, size))
+			FUZZ_CHECK(is_known(shmp_mpmc_push(queue, payload, size)));
 	} else {
 		r = shmp_mpmc_reserve(queue, size, &room);
 		FUZZ_CHECK(is_known(r));
@@ -105,15 +107,21 @@ static void send(struct shmp_mpmc *queue, struct input *input)
 static void receive(struct shmp_mpmc *queue, struct input *input)
 {
 	struct shmp_mpmc_message message = { .size = 0 };
+	uint64_t how, room;
 	uint8_t payload[256];
-	int r;
+	int r = SHMP_DONE;
 
-	if (queue->holding) {
+	if (queue->hand.slot) {
 		shmp_mpmc_release(queue);
 		return;
 	}
-	if (take(input, 1) & 1)
-		r = shmp_mpmc_pop(queue, payload, take(input, 1), &message);
+	how = take(input, 1);
+	room = how & 1 ? take(input, 1) : 0;
+	FUZZ_CHECK(shmp_mpmc_has_news(queue) || !shmp_mpmc_must_scan(queue));
+	if ((how & 3) == 3 && shmp_mpmc_pop_quick(queue, payload, room, &message))
+		;
+	else if (how & 1)
+		r = shmp_mpmc_pop(queue, payload, room, &message);
 	else
 		r = shmp_mpmc_peek(queue, queue->message_max, &message);
 	FUZZ_CHECK(is_known(r));

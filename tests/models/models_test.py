@@ -32,6 +32,11 @@ SMALL = [
         True,
     ),
     (
+        "two producers, one killed: an intent gone too early leaves nobody to tell the owner",
+        Producers(2, 2, kills=1, variant="careless"),
+        True,
+    ),
+    (
         "two consumers of two messages, one killed, repair killed",
         Consumers(2, 2, kills=1, repair_kills=1),
         False,
@@ -45,6 +50,11 @@ SMALL = [
     (
         "two consumers, one killed: an epoch raised only by the run that changed something is lost",
         Consumers(2, 2, kills=1, repair_kills=1, variant="epoch"),
+        True,
+    ),
+    (
+        "two consumers, one killed: an intent gone too early leaves nobody to tell the owner",
+        Consumers(2, 2, kills=1, variant="careless"),
         True,
     ),
     ("a reader and a writer, two turns each, one killed, repair killed", Lock("RW", 2, 1, 1), False),

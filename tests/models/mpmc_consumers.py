@@ -1,11 +1,12 @@
 """mpmc: consumers who are killed or stopped at every step, and repair, which may be killed, too.
 
 Producers are ideal: they publish in one step what there is room for. See protocol/mpmc.h; the slots
-here are (state, position, consumer, the last only when taken). Variants: "chain", the one that is
-used, and two that must be refuted:
+here are (state, position, consumer, the last only when taken). An intent stays until the next one
+takes its place. Variants: "chain", the one that is used, and three that must be refuted:
 
     intents   repair takes the intent for the claim, as if whoever intended had won
     epoch     repair raises the epoch only if this run of it has changed a slot
+    careless  the intent is gone before the slot says what came of it
 """
 
 from typing import NamedTuple, Optional
@@ -18,7 +19,7 @@ SLOTS = 2
 NOBODY = -1
 
 # Where a consumer stands: a pop at head, then the scan for what repair handed back.
-LOAD, LOOK, INTEND, CLAIM, CLEAR, READ, ABOUT, RELEASE = range(8)
+LOAD, LOOK, INTEND, CLAIM, FORGET, READ, ABOUT, RELEASE = range(8)
 SCAN, RETAKE, RETAKE_CLAIM, REREAD, RERELEASE = range(8, 13)
 
 
@@ -110,10 +111,11 @@ class Consumers:
             return go(CLAIM, intent=intend((False, position, before)))
         if at == CLAIM:
             if s.head != s.seen[i]:
-                return go(CLEAR)
-            return go(READ, head=(position + 1, i), owners=s.owners + (i,))
-        if at == CLEAR:
-            return go(LOAD, intent=intend(None))
+                return go(LOAD)
+            after = FORGET if self.variant == "careless" else READ
+            return go(after, head=(position + 1, i), owners=s.owners + (i,))
+        if at == FORGET:
+            return go(READ, intent=intend(None))
         if at == READ:
             if any(p == position for p, _ in s.read):
                 return s._replace(wrong="delivered again without a flag")
@@ -123,18 +125,18 @@ class Consumers:
         if at == RELEASE:
             if s.slot[place] != ready:
                 return s._replace(wrong="a living consumer lost its slot")
-            return go(CLEAR, **free(position))
+            return go(LOAD, **free(position))
         if at == RETAKE:
             return go(RETAKE_CLAIM, intent=intend((True, position, None)))
         if at == RETAKE_CLAIM:
             if s.slot[place] != (REDELIVER, position, None):
-                return go(CLEAR)
+                return go(LOAD)
             return go(REREAD, slot=put(s.slot, place, (TAKEN, position, i)))
         if at == REREAD:
             return go(RERELEASE, read=s.read + ((position, True),))
         if s.slot[place] != (TAKEN, position, i):
             return s._replace(wrong="a living consumer lost what it took again")
-        return go(CLEAR, **free(position))
+        return go(LOAD, **free(position))
 
     def push(self, s):
         place = s.tail % SLOTS
@@ -159,13 +161,16 @@ class Consumers:
         def hand_back():
             return go("epoch", slot=put(s.slot, place, (REDELIVER, position, None)))
 
+        def is_handed_back():
+            return s.slot[place] == (REDELIVER, position, None)
+
         def is_settled():
             state, where, _ = s.slot[after]
             if state == FREE:
                 return where == position + 1 + SLOTS
             return where == position + 1 and state in (REDELIVER, TAKEN)
 
-        nothing = "clear" if self.variant == "epoch" else "epoch"
+        nothing = "clear" if self.variant == "epoch" else "look"
         if what == "begin":
             if s.intent[dead] is None:
                 yield go("clear")
@@ -208,6 +213,9 @@ class Consumers:
                 yield s._replace(wrong="repair took a message out of another's hands")
             else:
                 yield hand_back()
+        elif what == "look":
+            # what an earlier run handed back must be told of by this one
+            yield go("epoch" if is_handed_back() else "clear")
         elif what == "epoch":
             yield go("clear", epoch=s.epoch + 1)
         elif what == "clear":
@@ -220,9 +228,10 @@ class Consumers:
             if s.life[i] != ALIVE:
                 continue
             after = self.pop(s, i)
-            if not after:
+            if after:
+                yield f"C{i}", after
+            elif s.intent[i] is None:
                 continue
-            yield f"C{i}", after
             if s.kills:
                 yield f"~kill{i}", s._replace(life=put(s.life, i, DEAD), kills=s.kills - 1)
             if s.stops:

@@ -1,9 +1,11 @@
 """mpmc: producers who are killed or stopped at every step, and repair, which may be killed, too.
 
 The consumer is ideal: it takes what is published at head in one step. See protocol/mpmc.h for the
-algorithm; the slots here are (state, position). Of the variants, "chain" is the one that is used:
+algorithm; the slots here are (state, position). An intent stays until the next one takes its
+place. Of the variants, "chain" is the one that is used:
 
     chain     repair asks who owns the position: index word, then the claim of the next position
+    careless  the intent is gone before the slot says what came of it: must be refuted
     intents   repair takes the intent for the claim, as if whoever intended had won: must be refuted
     hasty     repair believes what a slot says without looking at its own once more: must be refuted
 """
@@ -18,7 +20,7 @@ SLOTS = 2
 NOBODY = -1
 
 # Where a producer stands.
-LOAD, LOOK, INTEND, CLAIM, LOST, PAYLOAD, ABOUT, PUBLISH, CLEAR = range(9)
+LOAD, LOOK, INTEND, CLAIM, FORGET, PAYLOAD, ABOUT, PUBLISH = range(8)
 
 
 class State(NamedTuple):
@@ -87,23 +89,23 @@ class Producers:
             return go(CLAIM, intent=put(s.intent, i, tail))
         if at == CLAIM:
             if s.tail != tail:
-                return go(LOST)
-            return go(PAYLOAD, tail=(position + 1, i), owners=s.owners + (i,))
-        if at == LOST:
-            return go(LOAD, intent=put(s.intent, i, None))
+                return go(LOAD)
+            after = FORGET if self.variant == "careless" else PAYLOAD
+            return go(after, tail=(position + 1, i), owners=s.owners + (i,))
+        if at == FORGET:
+            return go(PAYLOAD, intent=put(s.intent, i, None))
         if at == PAYLOAD:
             return go(ABOUT, data=put(s.data, place, (i, s.done[i])))
         if at == ABOUT:
             return go(PUBLISH, before=put(s.before, place, tail[1]))
-        if at == PUBLISH:
-            if s.slot[place] != (FREE, position):
-                return s._replace(wrong="a living producer lost its slot")
-            return go(
-                CLEAR,
-                slot=put(s.slot, place, (READY, position)),
-                published=s.published + ((i, s.done[i]),),
-            )
-        return go(LOAD, intent=put(s.intent, i, None), done=put(s.done, i, s.done[i] + 1))
+        if s.slot[place] != (FREE, position):
+            return s._replace(wrong="a living producer lost its slot")
+        return go(
+            LOAD,
+            slot=put(s.slot, place, (READY, position)),
+            published=s.published + ((i, s.done[i]),),
+            done=put(s.done, i, s.done[i] + 1),
+        )
 
     def pop(self, s):
         place = s.head % SLOTS
@@ -188,7 +190,7 @@ class Producers:
             after = self.push(s, i)
             if after:
                 yield f"P{i}", after
-            if s.done[i] == self.messages:
+            if s.done[i] == self.messages and s.at[i] == LOAD and s.intent[i] is None:
                 continue
             if s.kills:
                 yield f"~kill{i}", s._replace(life=put(s.life, i, DEAD), kills=s.kills - 1)

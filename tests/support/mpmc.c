@@ -10,7 +10,8 @@ void shmt_mpmc_make(struct shmt_mpmc *queue, uint64_t slots, uint64_t message_ma
 	uint64_t option[SHMP_OPTIONS_MAX] = { [SHMP_MPMC_SLOTS] = slots,
 					      [SHMP_MPMC_MESSAGE_BYTES_MAX] = message_max,
 					      [SHMP_MPMC_ENDPOINTS_MAX] = endpoints,
-					      [SHMP_MPMC_REDELIVERY] = !queue->drops };
+					      [SHMP_MPMC_REDELIVERY] = !queue->drops,
+					      [SHMP_MPMC_CHECKSUM] = queue->is_summed };
 
 	shmt_segment_make(&queue->segment, "mpmc", option);
 	shmt_segment_map(&queue->segment, "producer", &queue->map);
@@ -59,8 +60,7 @@ int shmt_mpmc_pop(struct shmp_mpmc *handle, uint64_t size, uint64_t number, uint
 uint64_t shmt_mpmc_word(const struct shmt_mpmc *queue, uint64_t place)
 {
 	uint64_t slots = queue->map.plan.option[SHMP_MPMC_SLOTS];
-	uint64_t bytes = shmp_round_up(16 + queue->map.plan.option[SHMP_MPMC_MESSAGE_BYTES_MAX],
-				       SHMP_LINE);
+	uint64_t bytes = shmp_mpmc_slot_bytes(&queue->map.plan);
 	const struct shmp_mpmc_slot *slot;
 
 	SHMT_REQUIRE(place < slots);

@@ -12,7 +12,9 @@
 #include "tests/support/segment.h"
 
 struct shmt_mpmc {
-	bool drops; /* set before it is made: no redelivery */
+	/* set before it is made */
+	bool drops;	/* no redelivery */
+	bool is_summed; /* messages have checksums */
 	struct shmt_segment segment;
 	struct shmp_segment map;
 };

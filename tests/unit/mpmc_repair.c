@@ -261,9 +261,61 @@ TEST(who_leaves_with_nothing_in_hand_makes_nobody_look_for_it)
 	struct fixture *f = make();
 	uint64_t epoch = atomic_load(&f->at[0].control->epoch);
 
-	shmt_place_vacate(&f->queue.segment, 0, false, 1);
-	shmt_place_vacate(&f->queue.segment, 4, true, 1);
+	push(f, 0);
+	push(f, 1);
+	ck_assert_int_eq(shmt_mpmc_pop(&f->at[4], 8, 0, NULL), SHMP_DONE);
+	for (uint32_t place = 0; place < 6; place++)
+		shmt_place_vacate(&f->queue.segment, place, place % 2, 1);
 	ck_assert_uint_eq(atomic_load(&f->at[0].control->epoch), epoch);
+	pop(f, 1, 0);
+	done(f);
+}
+
+/* An intent stands until the next one: by then its slot is others', laps later. */
+TEST(what_the_dead_one_had_finished_stays_whose_it_is_now)
+{
+	for (uint32_t later = 0; later <= 2 * SLOTS; later++) {
+		struct fixture *f = make();
+
+		push(f, 0);
+		ck_assert_int_eq(shmt_mpmc_pop(&f->at[4], 8, 0, NULL), SHMP_DONE);
+		for (uint32_t i = 0; i < later; i++) {
+			push(f, 1);
+			ck_assert_int_eq(shmt_mpmc_pop(&f->at[5], 8, i + 1, NULL), SHMP_DONE);
+		}
+		push(f, 1);
+		peek(f, 5, later + 1, 0);
+		reserve(f, 2);
+		bury(f, 0);
+		bury(f, 4);
+		shmp_mpmc_release(&f->at[5]);
+		shmp_mpmc_commit(&f->at[2], 8);
+		pop(f, later + 2, 0);
+		expect_nothing(f);
+		ck_assert_uint_eq(shmt_mpmc_figure(&f->queue, "tombstones"), 0);
+		go_on(f);
+		done(f);
+	}
+}
+
+TEST(a_repair_killed_before_it_told_of_a_message_tells_of_it_when_repeated)
+{
+	struct fixture *f = make();
+	_Atomic uint64_t *epoch = &f->at[0].control->epoch;
+	struct shmp_mpmc_message message;
+	uint64_t before;
+
+	push(f, 0);
+	ck_assert_int_eq(shmp_mpmc_peek(&f->at[7], 0, &message), SHMP_TOO_BIG); /* has scanned */
+	peek(f, 4, 0, 0);
+	before = atomic_load(epoch);
+	/* as the first run of it left everything */
+	atomic_store(&f->at[4].hand.slot->word, shmp_mpmc_open(0, SHMP_MPMC_REDELIVER));
+	bury(f, 4);
+	ck_assert_uint_gt(atomic_load(epoch), before);
+	pop(f, 0, SHMP_MPMC_REDELIVERED);
+	expect_nothing(f);
+	go_on(f);
 	done(f);
 }
 
