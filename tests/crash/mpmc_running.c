@@ -7,6 +7,7 @@
  *
  * A step costs thousands of instructions, so the others keep pace with the steps: at full speed a
  * victim that goes step by step would hardly ever find the queue as it was an instruction before.
+ * Beside quick ones it mostly loses its claim, beside slow ones it mostly wins, so it meets both.
  */
 #include "protocol/mpmc.h"
 
@@ -32,8 +33,10 @@ enum {
 	OTHERS = 2, /* 2 and 3 push, 4 and 5 pop */
 	PLACES = 6,
 	NUMBERS = 1 << 23,
-	PACE = 32,			     /* steps between two operations of another, at most */
-	STEPS = STEPPER_SAMPLES ? 900 : 160, /* more than either takes behind its intent */
+	/* steps between two operations of another, at most */
+	PACE_QUICK = STEPPER_SAMPLES ? 256 : 32,
+	PACE_SLOW = 16 * PACE_QUICK,
+	STEPS = STEPPER_SAMPLES ? 900 : 80, /* more than either takes behind a claim */
 	STRIDE = STEPPER_SAMPLES ? 29 : 1,
 };
 
@@ -42,6 +45,7 @@ struct world {
 	_Atomic bool no_more; /* producers end */
 	_Atomic bool is_over; /* consumers end */
 	_Atomic bool is_stepping;
+	_Atomic unsigned int pace;
 	_Atomic uint64_t steps;
 	_Atomic uint64_t next;
 	_Atomic uint64_t popped;
@@ -88,7 +92,7 @@ static uint64_t number_next(struct world *world)
 /* Lets some steps of the victim pass, another number each time. */
 static void keep_pace(const struct world *world, unsigned int *seed)
 {
-	uint64_t until = atomic_load(&world->steps) + rand_r(seed) % PACE;
+	uint64_t until = atomic_load(&world->steps) + rand_r(seed) % atomic_load(&world->pace);
 
 	while (atomic_load(&world->is_stepping) && atomic_load(&world->steps) < until)
 		sched_yield();
@@ -161,6 +165,7 @@ static struct scene *scene_open(enum shmp_mpmc_role role, bool drops)
 	scene->world = mmap(NULL, sizeof(*scene->world), PROT_READ | PROT_WRITE,
 			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	SHMT_REQUIRE(scene->world != MAP_FAILED);
+	atomic_store(&scene->world->pace, PACE_QUICK);
 	for (uint32_t i = OTHERS; i < PLACES; i++) {
 		bool produces = i < OTHERS + 2;
 
@@ -238,7 +243,7 @@ static void bury(struct scene *scene, uint32_t place, int times)
 	shmt_place_vacate(&scene->queue.segment, place, true, times);
 }
 
-static bool die_after(struct scene *scene, int steps)
+static bool die_after(struct scene *scene, int steps, unsigned int pace)
 {
 	struct world *world = scene->world;
 	struct stepper stepper = { .pid = 0 };
@@ -246,6 +251,7 @@ static bool die_after(struct scene *scene, int steps)
 
 	shmt_mpmc_attach(&scene->queue, VICTIM, scene->role, &scene->at[VICTIM]);
 	world->witness = 0;
+	atomic_store(&world->pace, pace);
 	atomic_store(&world->is_stepping, true);
 	if (scene->role == SHMP_MPMC_PRODUCER)
 		scene->own = number_next(world);
@@ -271,21 +277,25 @@ static void end(pid_t pid)
 	SHMT_REQUIRE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
+/* All come to an end, and what is left is taken from another place. */
 static void finish(struct scene *scene)
 {
 	struct world *world = scene->world;
-	uint64_t popped;
+	uint64_t number;
+	uint32_t flags;
+	int r;
 
 	atomic_store(&world->no_more, true);
 	end(scene->others[0]);
 	end(scene->others[1]);
-	do {
-		popped = atomic_load(&world->popped);
-		usleep(20000);
-	} while (shmp_mpmc_depth(&scene->queue.map) > 0 || atomic_load(&world->popped) != popped);
 	atomic_store(&world->is_over, true);
 	end(scene->others[2]);
 	end(scene->others[3]);
+	shmt_mpmc_attach(&scene->queue, STOPPED, SHMP_MPMC_CONSUMER, &scene->at[STOPPED]);
+	while ((r = pop(&scene->at[STOPPED], &number, &flags)) == SHMP_DONE)
+		note(world, number, flags);
+	ck_assert_int_eq(r, SHMP_EMPTY);
+	ck_assert_uint_eq(shmp_mpmc_depth(&scene->queue.map), 0);
 }
 
 /*
@@ -335,8 +345,9 @@ static void check(struct scene *scene)
 				      (unsigned long)i);
 		flagged += atomic_load(&world->flagged[i]);
 	}
-	printf("# %lu messages, %lu of them delivered again\n", (unsigned long)count,
-	       (unsigned long)flagged);
+	printf("# %lu messages, %lu of them delivered again, %lu tombstones\n",
+	       (unsigned long)count, (unsigned long)flagged,
+	       (unsigned long)shmt_mpmc_figure(&scene->queue, "tombstones"));
 	shmt_mpmc_free(&scene->queue);
 	free(scene);
 }
@@ -350,11 +361,11 @@ static void kill_victims(struct scene *scene)
 {
 	unsigned long deaths = 0, ended = 0;
 
-	for (int steps = 0; steps < STEPS; steps += STRIDE, deaths++)
-		ended += !die_after(scene, steps);
-	/* the others are quick, and few victims win a message before they die: until one has */
-	for (int steps = 0; scene->queue.drops && dropped(scene) == 0; steps++, deaths++)
-		ended += !die_after(scene, steps % STEPS);
+	for (int steps = 0; steps < STEPS; steps += STRIDE, deaths += 2)
+		ended += !die_after(scene, steps, PACE_QUICK) + !die_after(scene, steps, PACE_SLOW);
+	/* some victims win a message before they die: until one has */
+	for (int steps = 0; scene->queue.drops && dropped(scene) == 0; steps += STRIDE, deaths++)
+		ended += !die_after(scene, steps % STEPS, PACE_SLOW);
 	printf("# %lu deaths, %lu of them behind the end\n", deaths, ended);
 	finish(scene);
 	if (scene->queue.drops)
@@ -429,14 +440,16 @@ static void kill_victims_beside_a_stopped(enum shmp_mpmc_role role)
 	unsigned long deaths = 0;
 	struct stepper stopped;
 
-	for (int steps = 0; steps < STEPS; steps += 8 * STRIDE) {
-		bool pushes = steps / (8 * STRIDE) % 2;
+	for (int steps = 0; steps < STEPS; steps += 4 * STRIDE) {
+		bool pushes = steps / (4 * STRIDE) % 2;
 
 		stop_between_intent_and_claim(scene, &stopped,
 					      pushes ? operate_stopped_push : operate_stopped_pop,
 					      pushes ? SHMP_MPMC_PUSHING : SHMP_MPMC_POPPING);
-		for (int more = 0; more < 8 * STRIDE; more += STRIDE, deaths++)
-			die_after(scene, steps + more);
+		for (int more = 0; more < 4 * STRIDE; more += STRIDE, deaths += 2) {
+			die_after(scene, steps + more, PACE_QUICK);
+			die_after(scene, steps + more, PACE_SLOW);
+		}
 		go_on(&stopped);
 		bury(scene, STOPPED, 1);
 		await_progress(scene);
