@@ -73,8 +73,7 @@ BEYOND = {
 }
 
 # What only reads and writes the bytes it is given.
-COPIES = {"crc32_iscsi", "memcpy", "memmove"}
-COPIES = {"memcpy", "memmove", "strnlen"}
+COPIES = {"crc32_iscsi", "memcpy", "memmove", "strnlen"}
 
 FUNCTION = re.compile(r"^[0-9a-f]+ <([^>]+)>:$")
 INSTRUCTION = re.compile(r"^\s+[0-9a-f]+:\s+(.*?)\s*$")
