@@ -361,7 +361,7 @@ static void answer_no_space(struct call *call, const char *name, uint64_t bytes)
 static void answer_failure(struct call *call, const struct request *request, int error,
 			   enum quota_kind kind)
 {
-	uint64_t bytes = request->plan.ctl_bytes + request->plan.data_bytes;
+	uint64_t bytes = shmp_segment_bytes(&request->plan);
 
 	if (error == -EDQUOT)
 		answer_quota(call, kind, request->owner.uid);

@@ -14,7 +14,7 @@
 
 uint64_t segment_bytes(const struct segment *segment)
 {
-	return segment->plan.ctl_bytes + segment->plan.data_bytes;
+	return shmp_segment_bytes(&segment->plan);
 }
 
 static void leave_parent(struct segment *segment)

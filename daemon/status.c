@@ -135,7 +135,8 @@ cJSON *status_of_segment(const struct segment *segment)
 	shmp_json_add_u64(object, "gid", segment->ownership.gid);
 	shmp_json_add_u64(object, "mode", segment->ownership.mode);
 	add_created(object, segment->created_ns);
-	shmp_json_add_u64(object, "ctl_bytes", segment->plan.ctl_bytes);
+	shmp_json_add_u64(object, "ctl_bytes",
+			  segment->plan.ctl_bytes + segment->plan.objects_bytes);
 	shmp_json_add_u64(object, "data_bytes", segment->plan.data_bytes);
 	shmp_json_add_u64(object, "observers", observers_of(segment));
 	segment_add_memory(object, segment);

@@ -31,6 +31,11 @@ uint64_t shmp_segment_ctl_bytes(const struct shmp_plan *plan)
 	return shmp_round_up(ctl_needs(plan), SHMP_PAGE);
 }
 
+uint64_t shmp_segment_bytes(const struct shmp_plan *plan)
+{
+	return plan->ctl_bytes + plan->data_bytes + plan->objects_bytes;
+}
+
 void shmp_segment_plan_packed(struct shmp_plan *plan)
 {
 	plan->ctl_bytes = shmp_round_up(ctl_needs(plan), SHMP_SEGMENT_PACKING);

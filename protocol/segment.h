@@ -115,6 +115,8 @@ int shmp_segment_plan_memory(struct shmp_plan *plan, bool mirrored, uint32_t mem
 
 /* ctl_bytes of a plan whose other fields are set. */
 uint64_t shmp_segment_ctl_bytes(const struct shmp_plan *plan);
+/* All of its memory. */
+uint64_t shmp_segment_bytes(const struct shmp_plan *plan);
 /* Makes the plan that of an object in an arena, whose offsets are still to be set. */
 void shmp_segment_plan_packed(struct shmp_plan *plan);
 

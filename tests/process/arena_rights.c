@@ -224,6 +224,9 @@ static void make_up_to_the_quota(struct shmt_raw *raw)
 				       "{'name':'sim','kind':'arena','options':"
 				       "{'control_bytes':32768,'data_bytes':32768}}"),
 			 "");
+	/* 32768 and 32768, and two pages for head and names: not a byte is left */
+	ck_assert_str_eq(shmt_raw_call(raw, "Create", "{'name':'more','kind':'atomic'}"), "Quota");
+	ck_assert_str_eq(shmt_raw_string(raw, "limit"), "bytes");
 	ck_assert_str_eq(shmt_raw_call(raw, "Create", CREATE, "a", "array"), "");
 	ck_assert_str_eq(shmt_raw_call(raw, "Create", CREATE, "b", "array"), "");
 	ck_assert_str_eq(shmt_raw_call(raw, "Create", CREATE, "c", "array"), "Quota");
@@ -231,16 +234,45 @@ static void make_up_to_the_quota(struct shmt_raw *raw)
 	ck_assert_str_eq(shmt_raw_call(raw, "Unlink", "{'name':'sim:a'}"), "");
 	ck_assert_str_eq(shmt_raw_call(raw, "Create", CREATE, "c", "array"), "");
 	ck_assert_str_eq(shmt_raw_call(raw, "Unlink", "{'name':'sim'}"), "");
-	ck_assert_str_eq(shmt_raw_call(raw, "Create", "{'name':'sim','kind':'spsc'}"), "");
+	ck_assert_str_eq(shmt_raw_call(raw, "Create", "{'name':'sim','kind':'atomic'}"), "");
 }
 
 TEST(an_object_is_a_segment_of_the_owners_and_its_bytes_are_paid_for)
 {
-	const char *options[] = { "--segments-per-uid=3", "--bytes-per-uid=81920", NULL };
+	const char *options[] = { "--segments-per-uid=3", "--bytes-per-uid=73728", NULL };
 
 	broker = shmt_broker_start(options);
 	ck_assert_int_eq(chmod(broker.folder, 0711), 0);
 	as(ALICE, make_up_to_the_quota);
+	shmt_broker_stop(&broker);
+}
+
+/* Whatever kind there is, with what it is by default: made, opened in each role, and left. */
+TEST(every_kind_but_arena_and_record_has_its_place_in_an_arena)
+{
+	struct shmt_raw *raw;
+
+	broker = shmt_broker_start(NULL);
+	raw = shmt_raw_open(broker.address);
+	ck_assert_str_eq(shmt_raw_call(raw, "Create",
+				       "{'name':'sim','kind':'arena','options':"
+				       "{'data_bytes':16777216}}"),
+			 "");
+	for (size_t i = 0; i < shmp_kind_count; i++) {
+		const struct shmp_kind *kind = shmp_kinds[i];
+
+		if (kind->holder || kind->check_init)
+			continue;
+		ck_assert_str_eq(shmt_raw_call(raw, "Create", "{'name':'sim:%s','kind':'%s'}",
+					       kind->name, kind->name),
+				 "");
+		for (size_t k = 0; k < kind->role_count; k++)
+			ck_assert_str_eq(shmt_raw_call(raw, "Attach", ATTACH, kind->name,
+						       kind->roles[k].name),
+					 "");
+	}
+	ck_assert_str_eq(shmt_raw_call(raw, "Unlink", "{'name':'sim'}"), "");
+	shmt_raw_close(raw);
 	shmt_broker_stop(&broker);
 }
 
