@@ -69,7 +69,8 @@ static bool take_field(struct part *part, struct part *ret_inside)
 	const ProtobufCFieldDescriptor *field;
 	uint64_t tag, bytes;
 
-	if (!take_number(part, 5, &tag))
+	/* protobuf-c takes some of those for fields that it could not read again */
+	if (!take_number(part, 5, &tag) || tag > UINT32_MAX || tag >> 3 == 0)
 		return false;
 	switch (tag & 7) {
 	case PROTOBUF_C_WIRE_TYPE_VARINT:

@@ -175,7 +175,7 @@ TEST(a_hundred_messages_inside_each_other_are_a_value_and_no_more)
 TEST(what_is_no_message_is_bad)
 {
 	static const struct {
-		uint8_t bytes[8];
+		uint8_t bytes[12];
 		uint64_t count;
 	} rows[] = {
 		{ { 0 }, 0 },				 /* number is required */
@@ -187,6 +187,8 @@ TEST(what_is_no_message_is_bad)
 		{ { 0x08, 0x01, 0x21, 0x00 }, 4 },	       /* half a double */
 		{ { 0x08, 0x01, 0x9a, 0x01, 0x01, 0x08 }, 6 }, /* a broken message inside */
 		{ { 0x08, 0x01, 0x00, 0x01 }, 4 },	       /* no field has number 0 */
+		/* the same in two bytes, which protobuf-c lets pass */
+		{ { 0x08, 0x01, 0x81, 0x00, 1, 2, 3, 4, 5, 6, 7, 8 }, 12 },
 	};
 	Shmt__Sample *sample;
 
