@@ -54,7 +54,8 @@ struct shmc_arena_options {
 	/** Not 0: an existing arena of the same options is as good as a new one. */
 	uint32_t reuse;
 	uint32_t reserved; /* must be 0 */
-	/** Owner, group, prefault, mlock; NULL: the defaults. */
+	/** Owner, group; prefault and mlock, which are the directory's: an object is told of them
+	 *  when it is made. NULL: the defaults. */
 	const struct shmc_create_options *common;
 };
 
