@@ -17,6 +17,7 @@ void bench_mpmc_2p2c(struct bench_report *report);
 void bench_broadcast_rtt(struct bench_report *report);
 void bench_broadcast_throughput(struct bench_report *report);
 void bench_broadcast_writer(struct bench_report *report);
+void bench_pipe_rtt(struct bench_report *report);
 void bench_stream_loan(struct bench_report *report);
 void bench_arena_lookup(struct bench_report *report);
 void bench_array_read(struct bench_report *report);

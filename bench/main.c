@@ -26,6 +26,7 @@ static const struct group groups[] = {
 	{ "broadcast.rtt", bench_broadcast_rtt },
 	{ "broadcast.throughput", bench_broadcast_throughput },
 	{ "broadcast.writer", bench_broadcast_writer },
+	{ "pipe.rtt", bench_pipe_rtt },
 	{ "stream.loan", bench_stream_loan },
 	{ "arena.lookup", bench_arena_lookup },
 	{ "array.read", bench_array_read },

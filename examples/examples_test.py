@@ -345,6 +345,12 @@ def what_killed_writers_left_in_a_buffer_is_told_and_mended(place):
     assert re.match("killed 20 writers, mended [0-9]+ times, .*checksum OK$", said), said
 
 
+def a_calculator_answers_every_request_although_its_first_host_dies(place):
+    place.start_built_broker()
+    said = place.run(place.example("calculator"), "200")
+    assert said == "200 answers, 1 of them by asking again\n", said
+
+
 GROUPS = {
     "demo": [
         a_text_arrives_as_it_was_although_its_producer_is_killed,
@@ -363,6 +369,7 @@ GROUPS = {
     ],
     "video": [pictures_go_through_a_relay_and_their_camera_may_be_killed],
     "values": [
+        a_calculator_answers_every_request_although_its_first_host_dies,
         a_sensor_is_written_by_one_process_and_read_by_another_and_by_hand,
         a_shared_array_is_filled_and_bulk_copied_by_another_process,
         a_simulation_is_found_by_name_in_its_arena,

@@ -40,9 +40,9 @@ const struct command commands[] = {
 	{ "pub", "NAME", 1, 1, "block create follow timeout", "send stdin, a message for each line",
 	  "The newline is not sent; an empty line is an empty message. A line longer than the "
 	  "queue's limit ends it, named by its number, with nothing of it sent. NAME may be an spsc, "
-	  "an mpmc, a broadcast or a stream. While it is full pub waits; the receiver of an spsc or a stream that died "
-	  "or left is reported then, unless --follow waits for the next one, and so is the end of the "
-	  "broker (exit code 3).",
+	  "an mpmc, a broadcast, a stream, or a pipe, of which pub is the client. While it is full "
+	  "pub waits; the receiver of an spsc, a stream or a pipe that died or left is reported then, "
+	  "unless --follow waits for the next one, and so is the end of the broker (exit code 3).",
 	  run_pub },
 	{ "rm", "NAME", 1, 1, "", "remove a name; whoever has it open keeps the memory", "",
 	  run_rm },
@@ -55,10 +55,11 @@ const struct command commands[] = {
 	{ "status", "", 0, 0, "", "the broker itself: where, how long, how much", "", run_status },
 	{ "sub", "NAME", 1, 1, "count create follow from raw timeout",
 	  "print what is sent, a line for each message",
-	  "NAME may be an spsc, an mpmc, a broadcast or a stream. A message is taken out of a queue after it is "
+	  "NAME may be an spsc, an mpmc, a broadcast, a stream, or a pipe, of which sub is the "
+	  "host. A message is taken out of a queue after it is "
 	  "written to stdout: what was being written when sub was killed comes again to the next one. "
-	  "Ends when an spsc or a stream is empty and its sender left (exit code 0) or died (4), unless --follow "
-	  "waits for the next sender. The senders of the others come and go: it waits for what comes, "
+	  "Ends when an spsc, a stream or a pipe is empty and its sender left (exit code 0) or "
+	  "died (4), unless --follow waits for the next sender. The senders of the others come and go: it waits for what comes, "
 	  "until --count, --timeout (5) or a signal ends it. Ends, with nothing to read, with the "
 	  "broker (3). What is written over in a broadcast before sub has come to it is counted on "
 	  "stderr, and sub goes on. With --json a message is {\"bytes\":, \"text\":} or, where it is no UTF-8, "

@@ -307,6 +307,54 @@ static enum shmc_result stream_wait_peer(struct queue *queue, int64_t timeout_ns
 	return shmc_stream_wait_peer(queue->handle.stream, timeout_ns);
 }
 
+/* pipe: who publishes is a client, who subscribes the host that clients come to. */
+
+static enum shmc_result pipe_open(struct queue *queue, struct shmc_error *error)
+{
+	enum shmc_pipe_role role = queue->sends ? SHMC_PIPE_CLIENT : SHMC_PIPE_HOST;
+	struct shmc_pipe_info info = { .message_bytes_max = 0 };
+	enum shmc_result result = shmc_pipe_open(queue->client, queue->name, role, NULL,
+						 &queue->handle.pipe, error);
+
+	if (result == SHMC_OK)
+		shmc_pipe_options_of(queue->handle.pipe, &info);
+	queue->message_bytes_max = info.client_bytes != 0 ? info.client_bytes :
+							    info.message_bytes_max;
+	return result;
+}
+
+static void pipe_close(struct queue *queue)
+{
+	queue->handle.pipe = shmc_pipe_close(queue->handle.pipe);
+}
+
+static enum shmc_result pipe_push(struct queue *queue, const struct shmc_bytes *messages,
+				  uint64_t count, int64_t timeout_ns, uint64_t *ret_count)
+{
+	return shmc_pipe_send_batch(queue->handle.pipe, messages, count, timeout_ns, ret_count);
+}
+
+static enum shmc_result pipe_receive(struct queue *queue, struct shmc_message *messages,
+				     uint64_t max, uint64_t *ret_count)
+{
+	return shmc_pipe_peek_batch(queue->handle.pipe, messages, max, SHMC_TRY, ret_count);
+}
+
+static void pipe_release(struct queue *queue, uint64_t count)
+{
+	shmc_pipe_release(queue->handle.pipe, count);
+}
+
+static enum shmc_result pipe_fd(struct queue *queue, int *ret_fd, struct shmc_error *error)
+{
+	return shmc_pipe_fd(queue->handle.pipe, ret_fd, error);
+}
+
+static enum shmc_result pipe_wait_peer(struct queue *queue, int64_t timeout_ns)
+{
+	return shmc_pipe_wait_peer(queue->handle.pipe, timeout_ns);
+}
+
 const struct queue_kind queue_kinds[] = {
 	{
 		.name = "spsc",
@@ -354,6 +402,18 @@ const struct queue_kind queue_kinds[] = {
 		.release = stream_release,
 		.fd = stream_fd,
 		.wait_peer = stream_wait_peer,
+	},
+	{
+		.name = "pipe",
+		.sender = "client",
+		.receiver = "host",
+		.open = pipe_open,
+		.close = pipe_close,
+		.push = pipe_push,
+		.receive = pipe_receive,
+		.release = pipe_release,
+		.fd = pipe_fd,
+		.wait_peer = pipe_wait_peer,
 	},
 };
 const size_t queue_kind_count = sizeof(queue_kinds) / sizeof(*queue_kinds);

@@ -17,6 +17,7 @@ union queue_handle {
 	struct shmc_mpmc *mpmc;
 	struct shmc_broadcast *broadcast;
 	struct shmc_stream *stream;
+	struct shmc_pipe *pipe;
 };
 
 struct queue_kind {

@@ -33,6 +33,16 @@ ROOTS = [
     "shmc_stream_release",
     "shmc_arena_find",
     "shmc_arena_check",
+    "shmc_pipe_send",
+    "shmc_pipe_try_send",
+    "shmc_pipe_send_batch",
+    "shmc_pipe_reserve",
+    "shmc_pipe_commit",
+    "shmc_pipe_receive",
+    "shmc_pipe_try_receive",
+    "shmc_pipe_call",
+    "shmc_pipe_peek",
+    "shmc_pipe_release",
     "shmc_array_get",
     "shmc_array_set",
     "shmc_array_read",
@@ -54,11 +64,12 @@ ROOTS = [
 
 # What is done again and again while waiting: called through a pointer by these functions, and
 # walked by itself where the compiler kept it.
-MOVES = ("ring_move_", "spsc_move_", "stream_move_")
+MOVES = ("pipe_move_", "ring_move_", "spsc_move_", "stream_move_")
 MOVERS = {"shmc__move_receive"}
 
 # Not walked, and why.
 BEYOND = {
+    "pipe_call_long": "there was no room at once: what is left of the time is counted",
     "shmc__bell_arm": "a try found nothing and there is a doorbell: from now on it is rung",
     "shmc__bell_disarm": "a message came by another way than the doorbell",
     "shmc__wait": "nothing can be done now: spins, then sleeps",

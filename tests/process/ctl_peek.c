@@ -6,6 +6,7 @@
 
 #include "tests/support/broker.h"
 #include "tests/support/mpmc_client.h"
+#include "tests/support/pipe_client.h"
 #include "tests/support/process.h"
 #include "tests/support/runner.h"
 #include "tests/support/stream_client.h"
@@ -130,6 +131,29 @@ TEST(metadata_and_frames_of_a_stream_are_shown)
 	expect(tail, "");
 	shmc_stream_close(writer);
 	shmc_stream_close(reader);
+	end(&scene);
+}
+
+TEST(both_directions_of_a_pipe_are_shown)
+{
+	struct scene scene = begin();
+	struct shmc_pipe *host, *client;
+	struct shmt_process tail;
+
+	shmt_create_pipe(scene.client, 4096);
+	host = shmt_open_pipe(scene.client, SHMC_PIPE_HOST);
+	client = shmt_open_pipe(scene.client, SHMC_PIPE_CLIENT);
+	shmt_assert_ok(shmc_pipe_try_send(host, "for the client", 14));
+	shmt_assert_ok(shmc_pipe_try_send(client, "for the host", 12));
+	expect(START("peek", "pipe"), "0  ready  endpoint 0  14 B  for the client\n"
+				      "12884901888  ready  endpoint 1  12 B  for the host\n");
+	tail = START("tail", "pipe", "--max", "1", "--follow", "--count", "2");
+	shmt_process_expect(&tail, "endpoint 1  12 B  for the host\n");
+	shmt_assert_ok(shmc_pipe_try_send(host, "new", 3));
+	shmt_process_expect(&tail, "endpoint 0  3 B  new\n");
+	expect(tail, "");
+	shmc_pipe_close(host);
+	shmc_pipe_close(client);
 	end(&scene);
 }
 

@@ -417,16 +417,17 @@ TEST(full_ones_are_waited_for_as_long_as_asked)
 
 TEST(kind_is_found_without_the_control_socket)
 {
-	static const char *const kinds[] = { "spsc", "mpmc", "broadcast", "stream" };
+	static const char *const kinds[] = { "spsc", "mpmc", "broadcast", "stream", "pipe" };
 
 	begin();
 	setenv("SHMBROKER_CONTROL_ADDRESS", "/nowhere/control.sock", 1);
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < 5; i++) {
 		expect(CTL("create", kinds[i], kinds[i]), 0, NULL, "");
 		expect(FEED("one\n", "pub", kinds[i]), 0, "", "");
 	}
 	expect(CTL("sub", "spsc"), 0, "one\n", "");
 	expect(CTL("sub", "stream"), 0, "one\n", "");
+	expect(CTL("sub", "pipe"), 0, "one\n", "");
 	expect(CTL("sub", "mpmc", "-n1"), 0, "one\n", "");
 	expect(CTL("sub", "broadcast", "-n1", "--from", "oldest"), 0, "one\n", "");
 	expect(CTL("create", "a", "atomic", "type=u64"), 0, NULL, "");
@@ -440,7 +441,7 @@ TEST(kind_that_moves_no_messages_is_named_with_what_works_on_it)
 	begin();
 	expect(CTL("create", "a", "atomic", "type=u64"), 0, NULL, "");
 	expect(FEED("one\n", "pub", "a"), 1, "", "'a' is of kind atomic");
-	expect(CTL("sub", "a"), 1, "", "spsc, mpmc, broadcast, stream");
+	expect(CTL("sub", "a"), 1, "", "spsc, mpmc, broadcast, stream, pipe");
 	expect(CTL("sub", "--create", "a"), 1, "", "peek and tail");
 	expect(CTL("-j", "sub", "a"), 1, "", "\"error\":\"MISMATCH\"");
 	expect(CTL("sub", "--create=8K", "a"), 1, "", "atomic");
