@@ -37,7 +37,8 @@ static void write_record(const struct shmp_segment *map, const struct segment *s
 	struct shmp_endpoint *record = &map->endpoints[index];
 
 	record->since_ns = shmp_clock_ns();
-	record->deaths = place->deaths;
+	/* relaxed: the state that follows publishes it */
+	atomic_store_explicit(&record->deaths, place->deaths, memory_order_relaxed);
 	shmp_endpoint_set_state(record, place->incarnation, state);
 }
 

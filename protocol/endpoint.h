@@ -54,7 +54,7 @@ struct shmp_endpoint {
 	uint64_t since_ns;   /* CLOCK_MONOTONIC of the last change of state */
 	uint32_t pid;	     /* as the broker sees it */
 	uint32_t uid;
-	uint32_t deaths; /* holders of this place that died in it */
+	_Atomic uint32_t deaths; /* holders of this place that died in it; before `state` */
 	uint32_t broker_reserved[7];
 };
 SHMP_FREEZE(shmp_endpoint, 128);

@@ -19,10 +19,8 @@ struct sight {
 
 static uint32_t load_deaths(const struct shmp_pipe *pipe)
 {
-	const void *deaths = &pipe->place->deaths;
-
 	/* relaxed: the broker writes it before the state that says so */
-	return atomic_load_explicit((const _Atomic uint32_t *)deaths, memory_order_relaxed);
+	return atomic_load_explicit(&pipe->place->deaths, memory_order_relaxed);
 }
 
 static struct sight look_at_place(const struct shmp_pipe *pipe)

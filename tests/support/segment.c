@@ -110,7 +110,7 @@ void shmt_place_vacate(const struct shmt_segment *segment, uint32_t place, bool 
 			shmp_endpoint_set_state(endpoint, incarnation, SHMP_ENDPOINT_DYING);
 		SHMT_REQUIRE(segment->kind->repair(&segment->map, place, died) == 0);
 	}
-	endpoint->deaths += died;
+	atomic_fetch_add_explicit(&endpoint->deaths, died, memory_order_relaxed);
 	shmp_endpoint_set_state(endpoint, incarnation,
 				died ? SHMP_ENDPOINT_DEAD : SHMP_ENDPOINT_LEFT);
 	segment->kind->wake(&segment->map);
