@@ -38,7 +38,7 @@ static int wait_for(struct shmp_locker *locker, struct shmp_waiter *waiter,
 	int r = move(locker);
 
 	while (r == SHMP_HELD) {
-		uint32_t key = shmp_waiter_prepare(waiter, locker->self, locker->endpoint, false);
+		uint32_t key = shmp_waiter_prepare(waiter, locker->self, locker->endpoint, true);
 
 		r = move(locker);
 		if (r == SHMP_HELD)
@@ -131,6 +131,7 @@ static void run_threads(uint64_t writes_of_8, uint64_t writers)
 	pthread_t threads[THREADS];
 	uint64_t seed = shmt_seed(), sum = 0;
 
+	ck_assert(shmp_membarrier_register());
 	shmt_buffer_make(&buffer, CELLS * 8, THREADS, 1);
 	for (uint32_t i = 0; i < THREADS; i++) {
 		workers[i] = (struct worker){ .seed = seed + i,
@@ -197,6 +198,7 @@ TEST(processes_that_are_killed_anywhere_hold_up_nobody, .timeout_s = 60)
 	struct shmt_random random = { shmt_seed() };
 	struct worker last = { .turns = 1, .writes_of_8 = 8 };
 
+	ck_assert(shmp_membarrier_register()); /* the children, too */
 	shmt_buffer_make(&buffer, CELLS * 8, PROCESSES, 1);
 	for (uint32_t i = 0; i < PROCESSES; i++) {
 		workers[i] = (struct worker){ .turns = UINT32_MAX, .writes_of_8 = 3 };
