@@ -5,6 +5,7 @@
 #define DATA_BYTES_MAX	 (UINT64_C(1) << 40)
 #define NONE		 UINT64_MAX
 #define SCANS		 4 /* of all words, while others release */
+#define LOOKS		 4 /* at an object that changes hands */
 
 static uint64_t bitmap_words(uint64_t count)
 {
@@ -460,6 +461,16 @@ static void pool_attach(const struct shmp_segment *segment, uint32_t endpoint)
 }
 
 /*
+ * Whether it is on the way to one who is gone, or whose repair has closed his door and may have come
+ * past it already.
+ */
+static bool is_for_nobody(const struct shmp_pool_view *view, uint64_t word)
+{
+	return names_one_who_is_gone(view, word) || (load_door(view, shmp_pool_endpoint_of(word)) &
+						     SHMP_POOL_NAME) != (word & SHMP_POOL_NAME);
+}
+
+/*
  * What the dead one, named by @name, had; and what is on the way to others who are gone: its giver
  * may have died before he could see that.
  */
@@ -470,7 +481,7 @@ static bool is_to_be_returned(const struct shmp_pool_view *view, uint64_t word, 
 	if (state != SHMP_POOL_OWNED && state != SHMP_POOL_TRANSIT_TO)
 		return false;
 	return (word & SHMP_POOL_NAME) == name ||
-	       (state == SHMP_POOL_TRANSIT_TO && names_one_who_is_gone(view, word));
+	       (state == SHMP_POOL_TRANSIT_TO && is_for_nobody(view, word));
 }
 
 static void repair_object(const struct shmp_pool_view *view, uint64_t index, uint64_t name)
@@ -565,14 +576,41 @@ static void pool_figures(const struct shmp_segment *segment, shmp_figure_fn figu
 }
 
 /*
- * Nothing tells whether its owner writes into an object meanwhile: what is shown of it may be of two
- * moments. That it still is the same object is looked at again.
+ * Shows object @look->from in @ret_item. Nothing tells whether its owner writes into it meanwhile:
+ * what is shown may be of two moments, but it is of this owner, unless it changes hands each time.
  */
-static int pool_look(const struct shmp_segment *segment, struct shmp_look *look, shmp_item_fn fn,
-		     void *context)
+static void look_at(const struct shmp_pool_view *view, struct shmp_look *look, uint64_t bytes,
+		    struct shmp_item *ret_item)
 {
 	static const char *const states[] = { "free", "owned", "in transit",
 					      "in transit to anyone" };
+
+	for (int i = 0; i < LOOKS; i++) {
+		uint64_t word = shmp_pool_load(view, look->from);
+		enum shmp_pool_state state = shmp_pool_state_of(word);
+		struct shmp_item item = { .what = "object",
+					  .state = states[state],
+					  .position = look->from,
+					  .number = UINT64_MAX,
+					  .endpoint = -1 };
+
+		if (state != SHMP_POOL_FREE) {
+			item.number = shmp_pool_handle(word, look->from);
+			item.endpoint = shmp_pool_endpoint_of(word);
+			shmp_look_take(look, shmp_pool_at(view, look->from), bytes, &item);
+		}
+		*ret_item = item;
+		/* the bytes come before the second look at the word */
+		atomic_thread_fence(
+			memory_order_acquire); /* [W] fence; pairs with shmp_pool_move */
+		if (shmp_pool_load(view, look->from) == word)
+			return;
+	}
+}
+
+static int pool_look(const struct shmp_segment *segment, struct shmp_look *look, shmp_item_fn fn,
+		     void *context)
+{
 	uint64_t bytes = segment->plan.option[SHMP_POOL_OBJECT_BYTES], shown = 0;
 	struct shmp_pool_view view;
 
@@ -580,20 +618,10 @@ static int pool_look(const struct shmp_segment *segment, struct shmp_look *look,
 	if (look->from > view.count)
 		look->from = view.count;
 	for (; look->from < view.count && shown < look->max; look->from++, shown++) {
-		uint64_t word = shmp_pool_load(&view, look->from);
-		enum shmp_pool_state state = shmp_pool_state_of(word);
-		struct shmp_item item = { .what = "object",
-					  .state = states[state],
-					  .position = look->from,
-					  .number = UINT64_MAX,
-					  .endpoint = -1 };
+		struct shmp_item item;
 		int r;
 
-		if (state != SHMP_POOL_FREE) {
-			item.number = shmp_pool_handle(word, look->from);
-			item.endpoint = shmp_pool_endpoint_of(word);
-			shmp_look_take(look, shmp_pool_at(&view, look->from), bytes, &item);
-		}
+		look_at(&view, look, bytes, &item);
 		r = fn(context, &item);
 		if (r != 0)
 			return r;

@@ -28,7 +28,8 @@
  * - What is in transit to one who dies or leaves is his: his repair returns it. It closes his door
  *   (intent 1, where he has put his name) before it scans; who transfers looks at the door again after
  *   the move, a full fence between each pair: one of the two sees the other. If the giver dies
- *   between, his own repair does what he would have done.
+ *   between, his own repair does what he would have done, by the same door: repairs go in pieces, and
+ *   the recipient's may have come past the object already.
  * - What is in transit to anyone belongs to the message that carries the handle. Nobody can tell
  *   whether that was sent, so no death returns it; it is listed, with its giver, and reclaimed by
  *   who knows better.
@@ -39,7 +40,9 @@
  * - Whoever dies between a word and its bit leaves a free object unhinted. That costs time and no
  *   object: repair sets what is missing, and nobody says EMPTY before he has seen all words.
  * - EMPTY: the releases of all are counted after their words are free. If the count is the same
- *   before and after a look at every word, there was a moment when none was free.
+ *   before and after a look at every word, no release was completed meanwhile: of those that were
+ *   under way one may say that they came after. Where others release during each of four such
+ *   looks, each of them saw every object in somebody's hands, but not all at one moment.
  *
  * A release does not clear what it need not set: who releases and acquires again takes the same
  * object, whose bit stays set meanwhile. That is two locked instructions for the two.

@@ -262,6 +262,25 @@ TEST(repair_sets_the_bits_that_are_missing_and_goes_in_pieces)
 	close_scene(scene);
 }
 
+/* Its giver looked at the door before it was closed, and died before he could look again. */
+TEST(what_was_sent_behind_the_back_of_a_repair_is_free_again)
+{
+	struct scene *scene = open_scene(SHMP_POOL_CHUNK + 100);
+	struct shmp_pool_view *view = &scene->at[0].view;
+	uint64_t word;
+
+	shmp_endpoint_set_state(&view->endpoints[2], 1, SHMP_ENDPOINT_DYING);
+	ck_assert_int_eq(shmp_pool_kind.repair(&scene->segment.map, 2, true), 1);
+	word = shmp_pool_name(2, 1) | SHMP_POOL_TRANSIT_TO;
+	atomic_store(&view->words[5], word);
+	shmp_endpoint_set_state(&view->endpoints[1], 1, SHMP_ENDPOINT_DYING);
+	ck_assert_int_eq(shmp_pool_kind.repair(&scene->segment.map, 1, true), 1);
+	ck_assert_int_eq(shmp_pool_kind.repair(&scene->segment.map, 2, true), 0);
+	ck_assert_int_eq(shmp_pool_kind.repair(&scene->segment.map, 1, true), 0);
+	ck_assert_uint_eq(counts(scene).of[SHMP_POOL_FREE], SHMP_POOL_CHUNK + 100);
+	close_scene(scene);
+}
+
 TEST(who_releases_and_acquires_gets_the_same_object)
 {
 	struct scene *scene = open_scene(100);

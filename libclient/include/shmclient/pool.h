@@ -100,7 +100,7 @@ struct shmc_pool *shmc_pool_close(struct shmc_pool *pool);
  * @param ret_handle	names it, until it is released; never 0
  * @param ret_data	where it is, a multiple of 64 in memory; may be NULL
  *
- * Return: OK; EMPTY (SHMC_TRY: none was free at some moment during the call); TIMEOUT; CORRUPT;
+ * Return: OK; EMPTY (SHMC_TRY: every object was seen in use during the call); TIMEOUT; CORRUPT;
  * INVALID (an observer's); FORKED.
  * Threads: the handle's. Context: SHMC_TRY never blocks; no allocation; not signal-safe.
  * Crash: it is free again.
