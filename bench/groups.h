@@ -29,6 +29,7 @@ void bench_record_snapshot(struct bench_report *report);
 void bench_record_commit(struct bench_report *report);
 void bench_pool_cycle(struct bench_report *report);
 void bench_ring_bulk(struct bench_report *report);
+void bench_rpc_rtt(struct bench_report *report);
 void bench_codec_json(struct bench_report *report);
 void bench_detect_kill(struct bench_report *report);
 void bench_attach_latency(struct bench_report *report);

@@ -38,6 +38,7 @@ static const struct group groups[] = {
 	{ "record.commit", bench_record_commit },
 	{ "pool.cycle", bench_pool_cycle },
 	{ "ring.bulk", bench_ring_bulk },
+	{ "rpc.rtt", bench_rpc_rtt },
 	{ "codec.json", bench_codec_json },
 	{ "detect.kill", bench_detect_kill },
 	{ "attach.latency", bench_attach_latency },

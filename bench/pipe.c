@@ -1,4 +1,6 @@
 /* pipe: a request and its answer, against the machine, and beside two queues of spsc. */
+#include "bench/pipe.h"
+
 #include <stdio.h>
 
 #include "bench/daemon.h"
@@ -130,6 +132,18 @@ static void run(struct bench_contender *self, unsigned side, uint64_t count,
 				 count);
 }
 
+struct bench_contender bench_pipe_contender(const uint64_t *bytes)
+{
+	return (struct bench_contender){ .name = "pipe",
+					 .piece = 1,
+					 .argument = bytes,
+					 .make = make,
+					 .open = open_side,
+					 .run = run,
+					 .close = close_side,
+					 .unmake = unmake };
+}
+
 static void report_against(struct bench_report *report, const struct bench_contest *contest,
 			   const char *name, unsigned limit, uint64_t bytes, double bar)
 {
@@ -149,14 +163,7 @@ static void report_against(struct bench_report *report, const struct bench_conte
 static void rtt(struct bench_report *report, uint64_t bytes, double bar)
 {
 	struct bench_queue queue = { .bytes = bytes, .ring_bytes = RING_BYTES };
-	struct bench_contender ours = { .name = "pipe",
-					.piece = 1,
-					.argument = &bytes,
-					.make = make,
-					.open = open_side,
-					.run = run,
-					.close = close_side,
-					.unmake = unmake };
+	struct bench_contender ours = bench_pipe_contender(&bytes);
 	struct bench_contender line = bench_limit_pingpong(1, false);
 	struct bench_contender queues = bench_queue_rtt(&queue);
 	struct bench_contest contest = {

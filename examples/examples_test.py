@@ -345,6 +345,12 @@ def what_killed_writers_left_in_a_buffer_is_told_and_mended(place):
     assert re.match("killed 20 writers, mended [0-9]+ times, .*checksum OK$", said), said
 
 
+def two_workers_calculate_and_one_is_killed_in_the_middle_of_a_call(place):
+    place.start_built_broker()
+    said = place.run(place.example("rpc_calculator"), "2000")
+    assert said == "2000 calls, 0 wrong, 1 of 2 workers killed in one of them\n", said
+
+
 def a_calculator_answers_every_request_although_its_first_host_dies(place):
     place.start_built_broker()
     said = place.run(place.example("calculator"), "200")
@@ -375,6 +381,7 @@ GROUPS = {
         a_simulation_is_found_by_name_in_its_arena,
         samples_that_were_measured_came_or_were_counted,
         images_in_a_pool_are_handed_through_a_queue,
+        two_workers_calculate_and_one_is_killed_in_the_middle_of_a_call,
         what_killed_writers_left_in_a_buffer_is_told_and_mended,
     ],
     "first_program": [

@@ -13,6 +13,7 @@
 #include "protocol/pool.h"
 #include "protocol/record.h"
 #include "protocol/ring.h"
+#include "protocol/rpc.h"
 #include "protocol/spsc.h"
 #include "protocol/stream.h"
 
@@ -30,6 +31,7 @@ const struct shmp_kind *const shmp_kinds[] = {
 	&shmp_stream_kind,
 	&shmp_ring_kind,
 	&shmp_pool_kind,
+	&shmp_rpc_kind,
 	&shmp_arena_kind,
 };
 /* clang-format on */

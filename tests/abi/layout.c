@@ -22,6 +22,7 @@
 #include "protocol/pool.h"
 #include "protocol/record.h"
 #include "protocol/ring.h"
+#include "protocol/rpc.h"
 #include "protocol/schema.h"
 #include "protocol/segment.h"
 #include "protocol/spsc.h"
@@ -113,6 +114,14 @@ static const struct layout_struct {
 	{ STRUCT(shmp_pool_control),
 	  { FIELD(shmp_pool_control, freed), FIELD(shmp_pool_control, repaired),
 	    FIELD(shmp_pool_control, returned), FIELD(shmp_pool_control, reserved) } },
+	{ STRUCT(shmp_rpc_control),
+	  { FIELD(shmp_rpc_control, requests), FIELD(shmp_rpc_control, returned),
+	    FIELD(shmp_rpc_control, lost), FIELD(shmp_rpc_control, dropped),
+	    FIELD(shmp_rpc_control, reserved) } },
+	{ STRUCT(shmp_rpc_slot),
+	  { FIELD(shmp_rpc_slot, word), FIELD(shmp_rpc_slot, deadline_ns),
+	    FIELD(shmp_rpc_slot, request_bytes), FIELD(shmp_rpc_slot, answer_bytes),
+	    FIELD(shmp_rpc_slot, status), FIELD(shmp_rpc_slot, reserved) } },
 	{ STRUCT(shmp_ring_tally),
 	  { FIELD(shmp_ring_tally, position), FIELD(shmp_ring_tally, lost),
 	    FIELD(shmp_ring_tally, skipped), FIELD(shmp_ring_tally, reserved) } },
@@ -310,6 +319,26 @@ static const struct layout_struct {
 	    FIELD(shmc_array_options, element_type), FIELD(shmc_array_options, endpoints_max),
 	    FIELD(shmc_array_options, mode), FIELD(shmc_array_options, reuse),
 	    FIELD(shmc_array_options, common) } },
+	{ STRUCT(shmc_rpc_options),
+	  { FIELD(shmc_rpc_options, message_bytes_max), FIELD(shmc_rpc_options, calls),
+	    FIELD(shmc_rpc_options, workers_max), FIELD(shmc_rpc_options, clients_max),
+	    FIELD(shmc_rpc_options, no_redelivery), FIELD(shmc_rpc_options, mode),
+	    FIELD(shmc_rpc_options, reuse), FIELD(shmc_rpc_options, reserved),
+	    FIELD(shmc_rpc_options, common) } },
+	{ STRUCT(shmc_rpc_request),
+	  { FIELD(shmc_rpc_request, call), FIELD(shmc_rpc_request, data),
+	    FIELD(shmc_rpc_request, size), FIELD(shmc_rpc_request, room),
+	    FIELD(shmc_rpc_request, deadline_ns), FIELD(shmc_rpc_request, client),
+	    FIELD(shmc_rpc_request, flags) } },
+	{ STRUCT(shmc_rpc_answer),
+	  { FIELD(shmc_rpc_answer, id), FIELD(shmc_rpc_answer, data), FIELD(shmc_rpc_answer, size),
+	    FIELD(shmc_rpc_answer, status), FIELD(shmc_rpc_answer, reserved) } },
+	{ STRUCT(shmc_rpc_statistics),
+	  { FIELD(shmc_rpc_statistics, waiting), FIELD(shmc_rpc_statistics, in_hand),
+	    FIELD(shmc_rpc_statistics, cancelled), FIELD(shmc_rpc_statistics, called),
+	    FIELD(shmc_rpc_statistics, answered), FIELD(shmc_rpc_statistics, redelivered),
+	    FIELD(shmc_rpc_statistics, lost), FIELD(shmc_rpc_statistics, dropped),
+	    FIELD(shmc_rpc_statistics, refused), FIELD(shmc_rpc_statistics, waits) } },
 	{ STRUCT(shmc_pool_options),
 	  { FIELD(shmc_pool_options, object_bytes), FIELD(shmc_pool_options, objects),
 	    FIELD(shmc_pool_options, endpoints_max), FIELD(shmc_pool_options, mode),

@@ -178,6 +178,29 @@ TEST(follower_of_an_array_sees_what_changes)
 	end(&scene);
 }
 
+TEST(calls_of_a_service_are_shown_with_whose)
+{
+	struct scene scene = begin();
+	struct shmc_rpc_request request;
+	struct shmc_rpc *client, *worker;
+	uint64_t id;
+
+	shmt_assert_ok(shmc_rpc_create(scene.client, "c", NULL, NULL));
+	shmt_assert_ok(shmc_rpc_open(scene.client, "c", SHMC_RPC_CLIENT, &client, NULL));
+	shmt_assert_ok(shmc_rpc_open(scene.client, "c", SHMC_RPC_WORKER, &worker, NULL));
+	shmt_assert_ok(shmc_rpc_start(client, "one.", 4, SHMC_FOREVER, &id));
+	shmt_assert_ok(shmc_rpc_start(client, "two.", 4, SHMC_FOREVER, &id));
+	shmt_assert_ok(shmc_rpc_take(worker, SHMC_TRY, &request));
+	expect(START("peek", "c"), "0  #1  in hand  endpoint 8  4 B  one.\n"
+				   "1  #2  waiting  endpoint 8  4 B  two.\n");
+	shmt_assert_ok(shmc_rpc_answer(worker, &request, 0, "1", 1));
+	expect(START("peek", "c"), "0  #1  answered  endpoint 8  1 B  1\n"
+				   "1  #2  waiting  endpoint 8  4 B  two.\n");
+	shmc_rpc_close(client);
+	shmc_rpc_close(worker);
+	end(&scene);
+}
+
 TEST(elements_of_a_ring_are_shown_and_followed)
 {
 	struct shmc_ring_options options = { .element_type = SHMC_TYPE_I32, .elements = 8 };

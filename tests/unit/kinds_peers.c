@@ -21,6 +21,7 @@
 #include "protocol/pool.h"
 #include "protocol/record.h"
 #include "protocol/ring.h"
+#include "protocol/rpc.h"
 #include "protocol/spsc.h"
 #include "protocol/stream.h"
 #include "protocol/waiter.h"
@@ -69,6 +70,7 @@ struct handles {
 		} record[PLACES];
 		struct shmp_pipe pipe[PLACES];
 		struct shmp_pool pool[PLACES];
+		struct shmp_rpc rpc[PLACES];
 		struct shmp_buffer buffer[PLACES];
 		struct shmp_array array;
 		struct shmp_atomic atomic;
@@ -381,6 +383,56 @@ static void move_pool(struct world *world)
 	shmp_pool_count(&world->map, &counts);
 }
 
+/* rpc */
+
+static int attach_rpc(struct world *world, uint32_t i)
+{
+	return shmp_rpc_attach(&world->map, world->row->place[i], &world->now.rpc[i]);
+}
+
+static void work_rpc(struct world *world, struct shmp_rpc *rpc)
+{
+	struct shmp_rpc_request request = { .size = 0 };
+
+	for (int i = 0; i < 2 && shmp_rpc_take(rpc, &request) == SHMP_DONE; i++) {
+		touch(world, request.data, request.size);
+		KNOWN(shmp_rpc_answer(rpc, &request, 0, world->payload, SIZE));
+		if (shmp_rpc_client_waits(rpc, request.client))
+			shmp_rpc_tell_client(rpc, request.client, NULL, NULL);
+	}
+}
+
+static void call_rpc(struct world *world, struct shmp_rpc *rpc)
+{
+	struct shmp_rpc_answer answer = { .id = 0 };
+	uint64_t id = 0;
+
+	if (shmp_rpc_receive(rpc, 0, &answer) == SHMP_DONE) {
+		touch(world, answer.data, answer.size);
+		KNOWN(shmp_rpc_release(rpc, answer.id));
+	}
+	KNOWN(shmp_rpc_start(rpc, world->payload, SIZE, 1, &id));
+	KNOWN(shmp_rpc_start(rpc, world->payload, SIZE, UINT64_MAX, &id));
+	KNOWN(shmp_rpc_release(rpc, id));
+	KNOWN(shmp_rpc_start(rpc, world->payload, SIZE, UINT64_MAX, &id));
+	KNOWN(shmp_rpc_receive(rpc, 0, &answer));
+	if (shmp_rpc_workers_wait(rpc))
+		shmp_rpc_tell_workers(rpc, NULL, NULL);
+}
+
+static void move_rpc(struct world *world)
+{
+	struct shmp_rpc_counts counts;
+
+	if (world->now.has[1])
+		call_rpc(world, &world->now.rpc[1]);
+	if (world->now.has[0])
+		work_rpc(world, &world->now.rpc[0]);
+	if (world->now.has[1])
+		call_rpc(world, &world->now.rpc[1]);
+	shmp_rpc_count(&world->map, &counts);
+}
+
 /* record */
 
 static const struct shmt_field record_fields[] = {
@@ -492,6 +544,16 @@ static const struct row rows[] = {
 	  { 0, 1 },
 	  attach_pool,
 	  move_pool },
+	{ "rpc",
+	  "rpc",
+	  { [SHMP_RPC_MESSAGE_BYTES_MAX] = 200,
+	    [SHMP_RPC_CALLS] = 3,
+	    [SHMP_RPC_WORKERS_MAX] = 2,
+	    [SHMP_RPC_CLIENTS_MAX] = 2,
+	    [SHMP_RPC_REDELIVERY] = 1 },
+	  { 0, 2 },
+	  attach_rpc,
+	  move_rpc },
 	{ "atomic",
 	  "atomic",
 	  { [SHMP_ATOMIC_ENDPOINTS_MAX] = 4 },

@@ -23,6 +23,7 @@
 #include "shmclient/record.h"
 #include "shmclient/result.h"
 #include "shmclient/ring.h"
+#include "shmclient/rpc.h"
 #include "shmclient/spsc.h"
 #include "shmclient/stream.h"
 #include "shmclient/type.h"
