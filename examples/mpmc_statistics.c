@@ -41,24 +41,37 @@ static void leave(struct shmc_mpmc *queue, struct shmc_client *client)
 	shmc_disconnect(client);
 }
 
-static void send_numbers(uint64_t count)
+/* Tells that this process is here, and waits until all are: a sender that came after another
+ * has left would take its place, and the place's figures go on.. */
+static void wait_for_all(const int here[2], const int all[2])
+{
+	char byte = 0;
+
+	close(all[1]);
+	if (write(here[1], &byte, 1) != 1 || read(all[0], &byte, 1) != 0)
+		exit(1);
+}
+
+static void send_numbers(uint64_t count, const int here[2], const int all[2])
 {
 	struct shmc_client *client;
 	struct shmc_mpmc *queue = join(&client, SHMC_MPMC_PRODUCER);
 
+	wait_for_all(here, all);
 	for (uint64_t i = 1; i <= count; i++)
 		shmc_mpmc_push(queue, &i, sizeof(i), SHMC_FOREVER);
 	leave(queue, client);
 }
 
 /* Until nothing has come for a while; tells the sum through the pipe. */
-static void add_numbers(int pipe_fd)
+static void add_numbers(int pipe_fd, const int here[2], const int all[2])
 {
 	struct shmc_client *client;
 	struct shmc_mpmc *queue = join(&client, SHMC_MPMC_CONSUMER);
 	struct shmc_message message;
 	uint64_t number, sum = 0;
 
+	wait_for_all(here, all);
 	while (shmc_mpmc_pop(queue, &number, sizeof(number), QUIET_NS, &message) == SHMC_OK)
 		sum += number;
 	if (write(pipe_fd, &sum, sizeof(sum)) != sizeof(sum))
@@ -95,21 +108,25 @@ int main(int argc, char **argv)
 	uint64_t one, sum = 0;
 	struct shmc_client *client;
 	struct shmc_mpmc *queue;
-	int ends[2];
+	int ends[2], here[2], all[2];
+	char byte;
 
 	/* fork first: a handle is its own process's */
-	if (pipe(ends) < 0)
+	if (pipe(ends) < 0 || pipe(here) < 0 || pipe(all) < 0)
 		return 1;
 	for (int i = 0; i < SENDERS + RECEIVERS; i++) {
 		if (fork() == 0) {
 			if (i < SENDERS)
-				send_numbers(count);
+				send_numbers(count, here, all);
 			else
-				add_numbers(ends[1]);
+				add_numbers(ends[1], here, all);
 			return 0;
 		}
 	}
 	queue = join(&client, SHMC_MPMC_PRODUCER);
+	for (int i = 0; i < SENDERS + RECEIVERS && read(here[0], &byte, 1) == 1; i++)
+		;
+	close(all[1]);
 	for (int i = 0; i < RECEIVERS && read(ends[0], &one, sizeof(one)) == sizeof(one); i++)
 		sum += one;
 	while (wait(NULL) > 0)
