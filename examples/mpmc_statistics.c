@@ -41,8 +41,10 @@ static void leave(struct shmc_mpmc *queue, struct shmc_client *client)
 	shmc_disconnect(client);
 }
 
-/* Tells that this process is here, and waits until all are: a sender that came after another
- * has left would take its place, and the place's figures go on.. */
+/*
+ * Tells that this process is here, and waits until all are: a sender that came after another has
+ * left would take its place, and a place's figures go on.
+ */
 static void wait_for_all(const int here[2], const int all[2])
 {
 	char byte = 0;

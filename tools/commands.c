@@ -32,9 +32,9 @@ const struct command commands[] = {
 	{ "peek", "NAME", 1, 1, "count follow hex max timeout",
 	  "show what is in a segment of any kind, and take nothing",
 	  "A line for each message, slot, field or element: its position, its state, who holds it "
-	  "and its bytes, as text or digits, cut at 64 KiB. Needs the right to read only, writes nothing "
-	  "and is noticed by nobody. With --json a line is {\"what\":, \"position\":, \"state\":, "
-	  "\"bytes\":, \"text\": or \"base64\":}.",
+	  "and its bytes, as text, or else as digits, of which --hex shows more than 256 B; cut at 64 KiB. "
+	  "Needs the right to read only, writes nothing and is noticed by nobody. With --json a line "
+	  "is {\"what\":, \"position\":, \"state\":, \"bytes\":, \"text\": or \"base64\":}.",
 	  run_peek },
 	{ "ping", "", 0, 0, "", "ask the broker whether it is there", "", run_ping },
 	{ "pub", "NAME", 1, 1, "block create follow timeout", "send stdin, a message for each line",

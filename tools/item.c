@@ -8,7 +8,8 @@
 #include "tools/report.h"
 #include "tools/text.h"
 
-#define HEX_COLUMNS 16
+#define HEX_COLUMNS	  16
+#define HEX_BYTES_UNASKED 256
 
 /* To be freed. */
 static char *base64(const unsigned char *data, size_t size)
@@ -103,12 +104,14 @@ static int print_object(const struct shmc_item *item)
 	return report_json_take(object);
 }
 
-static void print_hex(const struct shmc_item *item)
+/* Returns how many bytes are shown: all of them, or at most @max. */
+static uint64_t print_hex(const struct shmc_item *item, uint64_t max)
 {
 	const unsigned char *data = item->data;
+	uint64_t bytes = item->data_bytes < max ? item->data_bytes : max;
 
-	for (uint64_t at = 0; at < item->data_bytes; at += HEX_COLUMNS) {
-		uint64_t left = item->data_bytes - at;
+	for (uint64_t at = 0; at < bytes; at += HEX_COLUMNS) {
+		uint64_t left = bytes - at;
 		uint64_t count = left < HEX_COLUMNS ? left : HEX_COLUMNS;
 
 		printf("\n  %08" PRIx64 " ", at);
@@ -122,6 +125,7 @@ static void print_hex(const struct shmc_item *item)
 		for (uint64_t i = 0; i < count; i++)
 			putchar(data[at + i] >= 0x20 && data[at + i] < 0x7f ? data[at + i] : '.');
 	}
+	return bytes;
 }
 
 /* A few bytes that are no text. */
@@ -147,9 +151,11 @@ static bool is_text(const struct shmc_item *item)
 	return true;
 }
 
-/* As one line if it is text, else as digits. */
-static void print_text(const struct shmc_item *item)
+/* As one line if it is text, else as digits: a screenful of a picture is enough for who did not ask for
+ * digits. Returns how many bytes are shown. */
+static uint64_t print_text(const struct shmc_item *item)
 {
+	uint64_t shown = item->data_bytes;
 	char *copy = must(malloc(item->data_bytes + 1));
 
 	if (item->data_bytes > 0)
@@ -160,8 +166,9 @@ static void print_text(const struct shmc_item *item)
 	else if (item->data_bytes <= HEX_COLUMNS)
 		print_digits(item);
 	else
-		print_hex(item);
+		shown = print_hex(item, HEX_BYTES_UNASKED);
 	free(copy);
+	return shown;
 }
 
 /* A string in a record is whatever its writer wants. */
@@ -193,17 +200,20 @@ static void print_head(const struct shmc_item *item)
 
 int item_print(const struct options *options, const struct shmc_item *item)
 {
+	uint64_t shown = item->data_bytes;
+
 	if (options->json)
 		return print_object(item);
 	print_head(item);
 	if (item->text)
 		print_value(item->text);
 	else if (item->data && options->hex)
-		print_hex(item);
+		print_hex(item, UINT64_MAX);
 	else if (item->data)
-		print_text(item);
-	if (item->data_bytes < item->size && item->data)
-		printf("\n  and %" PRIu64 " B more", item->size - item->data_bytes);
+		shown = print_text(item);
+	if (item->data && shown < item->size)
+		printf("\n  and %" PRIu64 " B more%s", item->size - shown,
+		       shown < item->data_bytes ? " (--hex)" : "");
 	putchar('\n');
 	return ferror(stdout) ? report_flush() : 0;
 }

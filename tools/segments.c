@@ -50,14 +50,28 @@ static char *holders_of(const cJSON *segment)
 	return all;
 }
 
+/* What is in it, in bytes or in pieces of its kind: a pipe's two directions, or an rpc's requests that
+ * nobody has taken yet. */
 static void add_depth(struct table *table, const cJSON *segment)
 {
+	static const char *const keys[] = { "depth_messages", "depth_elements", "waiting_requests",
+					    "to_host_messages", "to_client_messages" };
 	const cJSON *figures = cJSON_GetObjectItemCaseSensitive(segment, "figures");
+	uint64_t depth = 0;
+	bool is_known = false;
 
-	if (cJSON_GetObjectItemCaseSensitive(figures, "depth_bytes"))
+	if (cJSON_GetObjectItemCaseSensitive(figures, "depth_bytes")) {
 		show_bytes_cell(table, figures, "depth_bytes");
+		return;
+	}
+	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
+		is_known |= cJSON_HasObjectItem(figures, keys[i]);
+		depth += show_u64(figures, keys[i]);
+	}
+	if (is_known)
+		table_add(table, "%" PRIu64, depth);
 	else
-		show_number_cell(table, figures, "depth_messages");
+		table_add(table, "-");
 }
 
 static void add_segment(struct table *table, const cJSON *segment)
@@ -205,14 +219,20 @@ static void print_facts(const cJSON *segment)
 	table_free(table);
 }
 
+static bool is_free(const cJSON *endpoint)
+{
+	return strcmp(show_string(endpoint, "state"), "free") == 0;
+}
+
 static void add_endpoint(struct table *table, const cJSON *endpoint)
 {
+	show_number_cell(table, endpoint, "index");
 	table_add(table, "%s",
 		  *show_string(endpoint, "role") ? show_string(endpoint, "role") : "-");
 	table_add(table, "%s%s", show_string(endpoint, "state"),
 		  show_bool(endpoint, "waiting") ? ", waiting" : "");
 	show_pid_cell(table, endpoint, "pid");
-	if (strcmp(show_string(endpoint, "state"), "free") == 0)
+	if (is_free(endpoint))
 		table_add(table, "-"); /* nobody was there yet: its uid means nothing */
 	else
 		show_user_cell(table, endpoint, "uid");
@@ -224,24 +244,50 @@ static void add_endpoint(struct table *table, const cJSON *endpoint)
 	show_number_cell(table, endpoint, "deaths");
 }
 
+/* "never taken: 7 worker, 31 client": of endpoints with the role that comes first, then the next. */
+static void print_free(const cJSON *endpoints)
+{
+	const cJSON *first, *endpoint;
+	const char *before = "never taken: ";
+	const char *role = NULL;
+
+	cJSON_ArrayForEach(first, endpoints)
+	{
+		uint64_t count = 0;
+
+		if (!is_free(first) || (role && strcmp(show_string(first, "role"), role) == 0))
+			continue;
+		role = show_string(first, "role");
+		cJSON_ArrayForEach(endpoint, endpoints) count +=
+			is_free(endpoint) && strcmp(show_string(endpoint, "role"), role) == 0;
+		printf("%s%" PRIu64 "%s%s", before, count, *role ? " " : "", role);
+		before = ", ";
+	}
+	if (role)
+		putchar('\n');
+}
+
+/* Endpoints that nobody ever took tell nothing, unless there is one for each role. */
 static void print_endpoints(const cJSON *segment)
 {
-	static const char *const headers[] = { "ROLE",	 "STATE",     ">PID",	"USER",
-					       ">SINCE", ">MESSAGES", ">BYTES", ">REFUSED",
-					       ">WAITS", ">DEATHS" };
+	static const char *const headers[] = { ">ENDPOINT", "ROLE",   "STATE",	   ">PID",
+					       "USER",	    ">SINCE", ">MESSAGES", ">BYTES",
+					       ">REFUSED",  ">WAITS", ">DEATHS" };
+	const cJSON *endpoints = cJSON_GetObjectItemCaseSensitive(segment, "endpoints");
 	struct table *table = table_new(headers, sizeof(headers) / sizeof(*headers));
+	bool are_many = cJSON_GetArraySize(endpoints) > 2;
 	const cJSON *endpoint;
 
-	cJSON_ArrayForEach(endpoint, cJSON_GetObjectItemCaseSensitive(segment, "endpoints"))
+	cJSON_ArrayForEach(endpoint, endpoints)
 	{
-		/* of many places that any role may take, those nobody ever took tell nothing */
-		if (*show_string(endpoint, "role") ||
-		    strcmp(show_string(endpoint, "state"), "free") != 0)
+		if (!are_many || !is_free(endpoint))
 			add_endpoint(table, endpoint);
 	}
 	putchar('\n');
 	table_print(table, stdout);
 	table_free(table);
+	if (are_many)
+		print_free(endpoints);
 }
 
 static int print_segment(cJSON *segment, bool as_json)

@@ -54,6 +54,17 @@ static void expect(struct shmt_process process, const char *out)
 	shmt_result_free(&result);
 }
 
+/* It says @part; not what nobody wants to see: @not, unless that is NULL. */
+static void says(struct shmt_process process, const char *part, const char * not )
+{
+	struct shmt_result result = shmt_process_finish(&process, "", 0);
+
+	if (result.code != 0 || !strstr(result.out, part) || (not &&strstr(result.out, not )))
+		ck_abort_msg("exit code %d, stdout: %s, stderr: %s", result.code, result.out,
+			     result.err);
+	shmt_result_free(&result);
+}
+
 TEST(messages_in_hands_are_shown_with_whose)
 {
 	struct scene scene = begin();
@@ -196,6 +207,9 @@ TEST(calls_of_a_service_are_shown_with_whose)
 	shmt_assert_ok(shmc_rpc_answer(worker, &request, 0, "1", 1));
 	expect(START("peek", "c"), "0  #1  answered  endpoint 8  1 B  1\n"
 				   "1  #2  waiting  endpoint 8  4 B  two.\n");
+	says(START("describe", "c"), "\n       8  client  active", "free");
+	says(START("describe", "c"), "never taken: 7 worker, 31 client\n", NULL);
+	says(START("ls"), "  1  good", NULL);
 	shmc_rpc_close(client);
 	shmc_rpc_close(worker);
 	end(&scene);
@@ -227,6 +241,7 @@ TEST(elements_of_a_ring_are_shown_and_followed)
 	expect(tail, "3  ready  4 B  5\n");
 	shmt_assert_ok(shmc_ring_totals(producer, &totals));
 	ck_assert_uint_eq(totals.depth, 3);
+	says(START("ls"), "  3  good", NULL);
 	shmc_ring_close(producer);
 	shmc_ring_close(consumer);
 	end(&scene);
@@ -248,7 +263,23 @@ TEST(objects_of_a_pool_are_shown_with_whose)
 	expect(START("peek", "p"), "0  #1  owned  endpoint 0  4 B  one.\n"
 				   "1  #2  in transit to anyone  endpoint 0  4 B  two.\n"
 				   "2  free\n");
+	says(START("describe", "p"), "\nnever taken: 63 user\n", NULL);
 	shmc_pool_close(pool);
+	end(&scene);
+}
+
+TEST(digits_that_nobody_asked_for_are_a_screenful)
+{
+	struct scene scene = begin();
+	struct shmc_stream *writer;
+	char frame[300] = { 1 };
+
+	shmt_assert_ok(shmc_stream_create(scene.client, "s", NULL, NULL));
+	shmt_assert_ok(shmc_stream_open(scene.client, "s", SHMC_STREAM_WRITER, &writer, NULL));
+	shmt_assert_ok(shmc_stream_write(writer, frame, sizeof(frame), SHMC_TRY));
+	says(START("peek", "s"), "\n  and 44 B more (--hex)\n", "  00000100 ");
+	says(START("peek", "--hex", "s"), "\n  00000120 ", "more");
+	shmc_stream_close(writer);
 	end(&scene);
 }
 

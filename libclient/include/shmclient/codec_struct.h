@@ -27,8 +27,9 @@ struct shmc_codec_struct {
 };
 
 /**
- * Makes the codec "struct" of a type: with a name, a size from 1 to 2^32 - 1, and fields or none. A message of another type or layout is MISMATCH; one of the
- * right number and another size is BAD_VALUE. Nothing is given back.
+ * Makes the codec "struct" of a type: with a name, a size from 1 to 2^32 - 1, and fields or none. A
+ * message of another type or layout is MISMATCH; one of the right number and another size is
+ * BAD_VALUE. Nothing is given back.
  *
  * @param type		is not needed any more afterwards
  * @param ret_codec	use it by its first member
