@@ -136,10 +136,16 @@ static int drop_as_host(struct shmp_pipe *pipe, uint64_t ended, uint64_t *ret_he
 static int meet_as_host(struct shmp_pipe *pipe, uint64_t ended)
 {
 	uint64_t header = 0, back;
-	int r = drop_as_host(pipe, ended, &header);
-	/* not before: whoever sent what was found came before this */
-	struct sight sight = look_at_place(pipe);
+	struct sight sight;
+	int looks = 0, r;
 
+	/* The place not before the header: whoever sent what was found came before this. Where nothing
+	 * was found, the header again: whoever had gone by the look at the place may have sent something
+	 * just before. What is there stays, so that this ends. */
+	do {
+		r = drop_as_host(pipe, ended, &header);
+		sight = look_at_place(pipe);
+	} while (r == 0 && header == 0 && load_next(pipe) != 0 && ++looks < LOOKS_MAX);
 	if (r < 0)
 		return r;
 	if (header == 0) {
@@ -249,11 +255,15 @@ int shmp_pipe_no_room(struct shmp_pipe *pipe, int r)
 
 int shmp_pipe_batch_add(struct shmp_pipe *pipe, const void *payload, uint64_t size)
 {
-	int r = shmp_pipe_is_met(pipe) ? SHMP_DONE : shmp_pipe_may_send(pipe);
+	bool is_first = pipe->out.batch_head != shmp_spsc_head(&pipe->out);
+	int r = shmp_pipe_is_met(pipe) ? SHMP_DONE : peer_end(pipe);
 
 	if (r == SHMP_DONE)
 		r = shmp_spsc_batch_add(&pipe->out, payload, size);
-	return r == SHMP_DONE || r == SHMP_TOO_BIG ? r : shmp_pipe_no_room(pipe, r);
+	/* what only cuts a batch short is not told: the batch is sent all the same */
+	if (r == SHMP_DONE || r == SHMP_TOO_BIG || !is_first)
+		return r;
+	return shmp_pipe_no_room(pipe, r);
 }
 
 /* A message that is not the peer's: DONE when it was stale and is dropped. */
@@ -265,7 +275,10 @@ static int judge(struct shmp_pipe *pipe, uint64_t header, int end)
 		drop(pipe, header);
 		return SHMP_DONE;
 	}
-	/* a successor's, which is behind all that the peer sent */
+	/* A successor's, which is behind all that the peer sent. It may have come after the look at the
+	 * place that said @end, but not after this one. */
+	if (end == SHMP_DONE)
+		end = peer_end(pipe);
 	return end != SHMP_DONE ? end : -EBADMSG;
 }
 

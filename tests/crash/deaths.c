@@ -75,19 +75,26 @@ static void die_at(struct deaths *deaths, const struct stepper_path *path, unsig
 	stepper_start(&stepper, prepare, deaths->operate, deaths->context);
 	deaths->has_ended = stepper_go_to(&stepper, path, point) == STEPPER_ENDED;
 	deaths->point = point;
-	stepper_kill(&stepper);
+	if (!deaths->meanwhile) {
+		stepper_kill(&stepper);
+		return;
+	}
+	stepper_stop(&stepper);
+	deaths->meanwhile(deaths->context);
+	stepper_go_on(&stepper);
 }
 
 void deaths_everywhere(struct deaths *deaths)
 {
 	struct stepper_path path;
 	struct saved saved;
-	unsigned long stride, points = 0;
+	unsigned long stride, last, points = 0;
 
 	save(deaths, &saved);
 	measure(deaths, &path);
 	stride = STEPPER_SAMPLES ? 1 + path.count / SAMPLES_MAX : 1;
-	for (unsigned long point = 0; point <= path.count; point += stride, points++) {
+	last = deaths->meanwhile ? path.count - 1 : path.count; /* who has ended is not stopped */
+	for (unsigned long point = 0; point <= last; point += stride, points++) {
 		restore(deaths, &saved);
 		die_at(deaths, &path, point);
 		deaths->check(deaths->context);
@@ -97,7 +104,7 @@ void deaths_everywhere(struct deaths *deaths)
 	free(saved.ctl);
 	free(saved.data);
 	free(saved.own);
-	printf("# %s: %lu kill points\n", deaths->name, points);
+	printf("# %s: %lu %s\n", deaths->name, points, deaths->meanwhile ? "stops" : "kill points");
 	count->operations++;
 	count->points += points;
 }

@@ -1,5 +1,6 @@
 /*
- * Deaths: an operation on a segment, and the end of who does it after every instruction of it.
+ * Deaths: an operation on a segment, and the end of who does it after every instruction of it; or he
+ * is stopped there, and goes on when the world has changed.
  *
  * The segment is as it was when deaths_everywhere was called before each death, and again at the
  * end. The child acts with the handle it inherited; the parent then does, in `check`, what the
@@ -23,6 +24,9 @@ struct deaths {
 	void *context;
 	void (*operate)(void *context); /* in the child, stepped */
 	void (*check)(void *context);	/* in the parent */
+	/* NULL: the child dies. Otherwise it is stopped, this is done in the parent, and the child goes on
+	 * to the end of the operation before `check`; what it changes of `own` is seen if that is shared */
+	void (*meanwhile)(void *context);
 	/* of the death that is being checked */
 	unsigned long point;
 	bool has_ended;

@@ -338,6 +338,22 @@ TEST(meeting_drops_what_is_unread_only_after_the_end_was_told)
 	shmt_pipe_free(&pipe);
 }
 
+TEST(an_end_that_only_cut_a_batch_short_was_not_told, .rounds = 2)
+{
+	uint32_t role = (uint32_t)_i;
+	struct shmt_pipe pipe;
+
+	shmt_pipe_open(&pipe);
+	send(&pipe, 1 - role, 8);
+	ck_assert_int_eq(shmp_pipe_batch_add(&pipe.side[role], "one", 3), SHMP_DONE);
+	shmt_pipe_succeed(&pipe, 1 - role, false);
+	ck_assert_int_ne(shmp_pipe_batch_add(&pipe.side[role], "two", 3), SHMP_DONE);
+	shmp_spsc_batch_publish(&pipe.side[role].out);
+	ck_assert_int_eq(shmp_pipe_meet(&pipe.side[role]), SHMP_DONE);
+	expect(&pipe, role, 8, 0);
+	shmt_pipe_free(&pipe);
+}
+
 TEST(one_who_came_sent_and_went_is_met, .rounds = 2)
 {
 	uint32_t role = (uint32_t)_i, other = 1 - role;
