@@ -162,6 +162,7 @@ int broker_init(struct broker *broker, const struct options *options)
 	broker_random_text(broker->epoch, sizeof(broker->epoch));
 	handles_init(&broker->handles, broker, on_last);
 	uv_loop_init(&broker->loop);
+	systemd_init(&broker->loop);
 	init_rooms(broker);
 	start_watchdog(broker);
 	broker->proc_fd_dir = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -245,6 +246,7 @@ void broker_deinit(struct broker *broker)
 	drop_segments(broker);
 	drop_pending(broker);
 	close_handles(broker);
+	systemd_deinit();
 	run_until_closed(broker);
 	broker->has_abandoned = disposals_abandon(&broker->disposals);
 	listener_free(&broker->client_listener);

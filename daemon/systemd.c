@@ -1,16 +1,70 @@
 #include "daemon/systemd.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "daemon/handles.h"
+#include "daemon/list.h"
+#include "daemon/log.h"
+
 #define LISTEN_FDS_START 3
+#define MESSAGE_BYTES	 320 /* of our own: the longest name and the words around it */
+#define RETRY_MS	 1   /* doubled while nothing goes */
+#define RETRY_MS_MAX	 100
+
+enum manager {
+	MANAGER_UNKNOWN, /* not looked yet */
+	MANAGER_NONE,
+	MANAGER_THERE,
+};
+
+struct message {
+	struct list link;
+	int fd; /* goes along, -1 = none */
+	char text[];
+};
+
+struct barrier {
+	struct list link;
+	struct handles handles;
+	uv_poll_t poll;
+	int fd; /* hangs up when the manager has closed the other end */
+	systemd_barrier_fn *fn;
+	void *context;
+};
+
+static struct {
+	/* passed */
+	bool is_counted;
+	size_t count;
+	char *names; /* NUL where the colons were; NULL = none */
+	const char **name_of;
+	/* the manager */
+	enum manager manager;
+	bool has_store;
+	int fd;
+	struct sockaddr_un address;
+	socklen_t address_bytes;
+	/* what waits */
+	struct list messages;
+	struct list barriers;
+	uv_loop_t *loop;
+	struct handles handles;
+	uv_timer_t timer;
+	uint64_t retry_ms;
+} self = {
+	.fd = -1,
+	.messages = { &self.messages, &self.messages },
+	.barriers = { &self.barriers, &self.barriers },
+};
 
 static uint64_t environment_number(const char *name)
 {
@@ -24,31 +78,71 @@ static uint64_t environment_number(const char *name)
 	return *end == '\0' ? value : 0;
 }
 
-/* Index of @name in the colon-separated @names, -1 when it is not there. */
-static int name_index(const char *names, const char *name)
+/* Passed descriptors. */
+
+/* As many as there are names; what is left has none. */
+static void split_names(void)
 {
-	size_t length = strlen(name);
+	char *rest = self.names;
 
-	for (int i = 0; names; i++) {
-		const char *colon = strchr(names, ':');
-		size_t here = colon ? (size_t)(colon - names) : strlen(names);
+	for (size_t i = 0; i < self.count; i++) {
+		char *name = rest ? strsep(&rest, ":") : NULL;
 
-		if (here == length && memcmp(names, name, length) == 0)
-			return i;
-		names = colon ? colon + 1 : NULL;
+		self.name_of[i] = name && *name ? name : NULL;
 	}
-	return -1;
+}
+
+static void count_passed(void)
+{
+	const char *names = getenv("LISTEN_FDNAMES");
+	uint64_t count = environment_number("LISTEN_FDS");
+	long most = sysconf(_SC_OPEN_MAX);
+
+	if (self.is_counted)
+		return;
+	self.is_counted = true;
+	if (environment_number("LISTEN_PID") != (uint64_t)getpid() || count == 0)
+		return;
+	if (most < 0 || count > (uint64_t)most)
+		return; /* nobody can have passed so many */
+	self.names = names ? strdup(names) : NULL;
+	self.name_of = calloc(count, sizeof(*self.name_of));
+	if (!self.name_of || (names && !self.names))
+		return; /* as if there were none: what follows will fail, too */
+	self.count = count;
+	split_names();
+	for (size_t i = 0; i < count; i++)
+		fcntl(LISTEN_FDS_START + (int)i, F_SETFD, FD_CLOEXEC);
+}
+
+size_t systemd_passed_count(void)
+{
+	count_passed();
+	return self.count;
+}
+
+int systemd_passed(size_t index, const char **ret_name)
+{
+	int fd = LISTEN_FDS_START + (int)index;
+
+	count_passed();
+	if (index >= self.count || fcntl(fd, F_GETFD) < 0)
+		return -1;
+	if (ret_name)
+		*ret_name = self.name_of[index] ? self.name_of[index] : "unknown";
+	return fd;
 }
 
 int systemd_listen_fd(const char *name)
 {
-	int count = (int)environment_number("LISTEN_FDS");
-	int index = name_index(getenv("LISTEN_FDNAMES"), name);
+	for (size_t i = 0; i < systemd_passed_count(); i++) {
+		const char *here = "";
+		int fd = systemd_passed(i, &here);
 
-	if (environment_number("LISTEN_PID") != (uint64_t)getpid() || index < 0 || index >= count)
-		return -1;
-	fcntl(LISTEN_FDS_START + index, F_SETFD, FD_CLOEXEC);
-	return LISTEN_FDS_START + index;
+		if (strcmp(here, name) == 0)
+			return fd;
+	}
+	return -1;
 }
 
 void systemd_listen_done(void)
@@ -56,26 +150,317 @@ void systemd_listen_done(void)
 	unsetenv("LISTEN_PID");
 	unsetenv("LISTEN_FDS");
 	unsetenv("LISTEN_FDNAMES");
+	free(self.names);
+	free(self.name_of);
+	self.names = NULL;
+	self.name_of = NULL;
+	self.count = 0;
+	self.is_counted = true;
+}
+
+/* Messages to the manager. */
+
+static bool find_manager(void)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	size_t length = path ? strlen(path) : 0;
+
+	if (self.manager != MANAGER_UNKNOWN)
+		return self.manager == MANAGER_THERE;
+	self.manager = MANAGER_NONE;
+	if (length < 2 || length >= sizeof(self.address.sun_path))
+		return false;
+	self.address.sun_family = AF_UNIX;
+	memcpy(self.address.sun_path, path, length);
+	if (path[0] == '@')
+		self.address.sun_path[0] = '\0'; /* abstract */
+	self.address_bytes = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
+	self.fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (self.fd < 0)
+		return false;
+	self.manager = MANAGER_THERE;
+	self.has_store = environment_number("FDSTORE") > 0;
+	return true;
+}
+
+static void free_message(struct message *message)
+{
+	list_remove(&message->link);
+	if (message->fd >= 0)
+		close(message->fd);
+	free(message);
+}
+
+/* Closes the descriptors that wait, too: whoever stands behind a barrier is let go. */
+static void drop_messages(void)
+{
+	while (!list_is_empty(&self.messages))
+		free_message(list_entry(self.messages.next, struct message, link));
+}
+
+static void lose_manager(int error)
+{
+	if (self.has_store)
+		log_event(LOG_WARNING, "keeper_lost",
+			  "reason=\"%s: %s\" message=\"serves on, but the next broker will not "
+			  "know the segments of this one\"",
+			  getenv("NOTIFY_SOCKET"), strerror(error));
+	self.manager = MANAGER_NONE;
+	self.has_store = false;
+	close(self.fd);
+	self.fd = -1;
+	drop_messages();
+}
+
+static ssize_t send_with(const char *text, int fd)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = { 0 };
+	struct iovec part = { (void *)text, strlen(text) };
+	struct msghdr header = { .msg_name = &self.address,
+				 .msg_namelen = self.address_bytes,
+				 .msg_iov = &part,
+				 .msg_iovlen = 1 };
+
+	if (fd >= 0) {
+		struct cmsghdr *rights;
+
+		header.msg_control = control;
+		header.msg_controllen = sizeof(control);
+		rights = CMSG_FIRSTHDR(&header);
+		rights->cmsg_level = SOL_SOCKET;
+		rights->cmsg_type = SCM_RIGHTS;
+		rights->cmsg_len = CMSG_LEN(sizeof(fd));
+		memcpy(CMSG_DATA(rights), &fd, sizeof(fd));
+	}
+	return sendmsg(self.fd, &header, MSG_NOSIGNAL);
+}
+
+/* False when it has to wait. True when it went, or there is nobody any more. */
+static bool try_send(const char *text, int fd)
+{
+	ssize_t r;
+
+	do {
+		r = send_with(text, fd);
+	} while (r < 0 && errno == EINTR);
+	if (r >= 0)
+		return true;
+	/* the last: too many descriptors of this user are on their way to somebody */
+	if (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM || errno == ETOOMANYREFS)
+		return false;
+	lose_manager(errno);
+	return true;
+}
+
+static void on_retry(uv_timer_t *timer);
+
+static void schedule(void)
+{
+	uv_timer_start(&self.timer, on_retry, self.retry_ms, 0);
+}
+
+static void on_retry(uv_timer_t *timer)
+{
+	bool has_moved = false;
+
+	while (!list_is_empty(&self.messages)) {
+		struct message *first = list_entry(self.messages.next, struct message, link);
+
+		if (!try_send(first->text, first->fd))
+			break;
+		if (self.manager != MANAGER_THERE)
+			return; /* all dropped */
+		free_message(first);
+		has_moved = true;
+	}
+	if (list_is_empty(&self.messages))
+		return;
+	self.retry_ms = has_moved ? RETRY_MS : self.retry_ms * 2;
+	if (self.retry_ms > RETRY_MS_MAX)
+		self.retry_ms = RETRY_MS_MAX;
+	schedule();
+}
+
+/* A second sign of life behind the first says nothing new. */
+static bool is_repeated(const char *text)
+{
+	const struct message *last;
+
+	if (list_is_empty(&self.messages))
+		return false;
+	last = list_entry(self.messages.previous, struct message, link);
+	return last->fd < 0 && strcmp(last->text, text) == 0;
+}
+
+/* Takes a copy of @fd. */
+static int enqueue(const char *text, int fd)
+{
+	size_t bytes = strlen(text) + 1;
+	struct message *message;
+
+	if (!self.loop || (fd < 0 && is_repeated(text)))
+		return 0;
+	message = malloc(sizeof(*message) + bytes);
+	if (!message)
+		return -ENOMEM;
+	message->fd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (fd >= 0 && message->fd < 0) {
+		int error = errno;
+
+		free(message);
+		return -error;
+	}
+	memcpy(message->text, text, bytes);
+	if (list_is_empty(&self.messages)) {
+		self.retry_ms = RETRY_MS;
+		schedule();
+	}
+	list_append(&self.messages, &message->link);
+	return 0;
+}
+
+/* 0, also when there is nobody; -ENOMEM or -EMFILE when it would have to wait and cannot. */
+static int post(const char *text, int fd)
+{
+	if (!find_manager())
+		return 0;
+	if (list_is_empty(&self.messages) && try_send(text, fd))
+		return 0;
+	return enqueue(text, fd);
 }
 
 void systemd_notify(const char *state)
 {
-	const char *path = getenv("NOTIFY_SOCKET");
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	size_t length = path ? strlen(path) : 0;
-	int fd;
+	post(state, -1);
+}
 
-	if (length < 2 || length >= sizeof(address.sun_path))
-		return;
-	memcpy(address.sun_path, path, length);
-	if (path[0] == '@')
-		address.sun_path[0] = '\0'; /* abstract */
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return;
-	sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)(void *)&address,
-	       (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length));
-	close(fd);
+/* The store. */
+
+bool systemd_has_store(void)
+{
+	return find_manager() && self.has_store;
+}
+
+int systemd_store(const char *name, int fd)
+{
+	char text[MESSAGE_BYTES];
+
+	if (!systemd_has_store())
+		return 0;
+	/* FDPOLL=0: what hangs up with this process is just what is to be kept */
+	snprintf(text, sizeof(text), "FDSTORE=1\nFDNAME=%s\nFDPOLL=0", name);
+	return post(text, fd);
+}
+
+int systemd_unstore(const char *name)
+{
+	char text[MESSAGE_BYTES];
+
+	if (!systemd_has_store())
+		return 0;
+	snprintf(text, sizeof(text), "FDSTOREREMOVE=1\nFDNAME=%s", name);
+	return post(text, -1);
+}
+
+bool systemd_is_flushed(void)
+{
+	return list_is_empty(&self.messages);
+}
+
+static void free_barrier(void *owner)
+{
+	struct barrier *barrier = owner;
+
+	close(barrier->fd);
+	free(barrier);
+}
+
+static void close_barrier(struct barrier *barrier)
+{
+	list_remove(&barrier->link);
+	handles_close((uv_handle_t *)&barrier->poll);
+}
+
+static void on_hang_up(uv_poll_t *poll, int status, int events)
+{
+	struct barrier *barrier = handles_owner((uv_handle_t *)poll);
+	systemd_barrier_fn *fn = barrier->fn;
+	void *context = barrier->context;
+
+	close_barrier(barrier);
+	fn(context);
+}
+
+static int watch_barrier(struct barrier *barrier)
+{
+	int r = uv_poll_init(self.loop, &barrier->poll, barrier->fd);
+
+	if (r < 0) {
+		free_barrier(barrier);
+		return r;
+	}
+	handles_init(&barrier->handles, barrier, free_barrier);
+	handles_adopt(&barrier->handles, (uv_handle_t *)&barrier->poll);
+	list_append(&self.barriers, &barrier->link);
+	r = uv_poll_start(&barrier->poll, UV_READABLE | UV_DISCONNECT, on_hang_up);
+	if (r < 0)
+		close_barrier(barrier);
+	return r;
+}
+
+int systemd_barrier(systemd_barrier_fn *fn, void *context)
+{
+	struct barrier *barrier = malloc(sizeof(*barrier));
+	int ends[2], r;
+
+	assert(self.loop);
+	if (!barrier)
+		return -ENOMEM;
+	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0) {
+		r = -errno;
+		free(barrier);
+		return r;
+	}
+	*barrier = (struct barrier){ .fd = ends[0], .fn = fn, .context = context };
+	r = watch_barrier(barrier);
+	if (r == 0) {
+		r = post("BARRIER=1", ends[1]);
+		if (r < 0)
+			close_barrier(barrier);
+	}
+	/* the manager's copy is what is left; without a manager the pipe hangs up at once */
+	close(ends[1]);
+	return r;
+}
+
+/* Life. */
+
+static void on_last(void *owner)
+{
+	/* there is nothing to free */
+}
+
+void systemd_init(uv_loop_t *loop)
+{
+	self.loop = loop;
+	handles_init(&self.handles, &self, on_last);
+	uv_timer_init(loop, &self.timer);
+	handles_adopt(&self.handles, (uv_handle_t *)&self.timer);
+}
+
+void systemd_deinit(void)
+{
+	while (!list_is_empty(&self.barriers))
+		close_barrier(list_entry(self.barriers.next, struct barrier, link));
+	drop_messages();
+	if (self.loop)
+		handles_close((uv_handle_t *)&self.timer);
+	self.loop = NULL;
+	if (self.fd >= 0)
+		close(self.fd);
+	self.fd = -1;
+	self.manager = MANAGER_UNKNOWN;
+	self.has_store = false;
 }
 
 uint64_t systemd_watchdog_us(void)
