@@ -207,6 +207,10 @@ SHMC__HOT enum shmc_result shmc_rpc_receive(struct shmc_rpc *rpc, uint64_t id, i
 	if (!shmc__gate_is_open(rpc->client_gate))
 		return shmc__move_refuse(&rpc->object);
 	r = rpc_wait(&receive, timeout_ns);
+	/* no call, no answer: the descriptor tells of the next one's */
+	if (r == SHMP_RPC_STALE && id == SHMC_RPC_ANY && timeout_ns == 0 &&
+	    shmc__bell_is_open(&rpc->object.bell))
+		shmc__bell_arm(&rpc->object, &rpc->moves.view.answers[rpc->moves.client]);
 	if (r == SHMP_EMPTY || r == SHMC__WAIT_TIMEOUT || r == SHMP_RPC_STALE || r < 0)
 		receive.answer.id = 0;
 	*ret_answer = (struct shmc_rpc_answer){

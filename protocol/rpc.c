@@ -262,13 +262,17 @@ static int look_once(struct shmp_rpc *rpc, uint64_t id, struct shmp_rpc_answer *
 	return is_own_call(rpc, id) ? look_at_call(rpc, id % 64, ret_answer) : SHMP_RPC_STALE;
 }
 
-/* EMPTY while there is a worker, or was none yet; otherwise how the last ones went. */
-static int look_at_workers(const struct shmp_rpc_view *view)
+/* One look at each place after the other. *ret_came: how many have ever come to them. */
+static int look_at_each(const struct shmp_rpc_view *view, uint64_t *ret_came)
 {
 	int r = SHMP_EMPTY;
 
+	*ret_came = 0;
 	for (uint32_t i = 0; i < view->workers; i++) {
-		enum shmp_endpoint_state state = shmp_endpoint_look(&view->endpoints[i]);
+		/* [endpoint.S] acquire; pairs with shmp_endpoint_set_state */
+		uint64_t word = atomic_load_explicit(&view->endpoints[i].state,
+						     memory_order_acquire);
+		enum shmp_endpoint_state state = shmp_endpoint_state_of(word);
 
 		if (!shmp_endpoint_is_open(state))
 			return SHMP_EMPTY;
@@ -276,8 +280,25 @@ static int look_at_workers(const struct shmp_rpc_view *view)
 			r = SHMP_PEER_DEAD;
 		else if (state == SHMP_ENDPOINT_LEFT && r == SHMP_EMPTY)
 			r = SHMP_PEER_LEFT;
+		*ret_came += shmp_endpoint_incarnation_of(word);
 	}
 	return r;
+}
+
+/*
+ * EMPTY while there is a worker, or was none yet; otherwise how the last ones went. One may have come
+ * to a place that was looked at already while the last one died in another; so it is believed that
+ * there is none if nobody has come between two looks.
+ */
+static int look_at_workers(const struct shmp_rpc_view *view)
+{
+	uint64_t came, came_since;
+	int r = look_at_each(view, &came);
+
+	if (r == SHMP_EMPTY)
+		return SHMP_EMPTY;
+	r = look_at_each(view, &came_since);
+	return came == came_since ? r : SHMP_EMPTY;
 }
 
 int shmp_rpc_receive(struct shmp_rpc *rpc, uint64_t id, struct shmp_rpc_answer *ret_answer)

@@ -459,6 +459,10 @@ TEST(both_sides_have_a_descriptor_for_an_event_loop)
 		do_order(worker, &request, &order);
 		ck_assert(is_readable(ours, 5000));
 		expect(scene.rpc, id, i + 1);
+		/* who has no calls has nothing to look for until the next one */
+		shmt_assert_result(shmc_rpc_receive(scene.rpc, SHMC_RPC_ANY, SHMC_TRY, &answer),
+				   SHMC_STALE);
+		ck_assert(!is_readable(ours, 0));
 	}
 	shmc_rpc_close(worker);
 	scene_close(&scene);

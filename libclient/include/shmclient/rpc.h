@@ -243,8 +243,9 @@ uint64_t shmc_rpc_next_deadline(const struct shmc_rpc *rpc);
 
 /**
  * A descriptor for epoll, poll or an event loop: readable when there may be a request, or an answer.
- * When it is readable, take, or receive any, with SHMC_TRY until neither is OK: EMPTY, and no other,
- * makes it unreadable until something new happens. It stays the library's: do not read or close it.
+ * When it is readable, take, or receive any, with SHMC_TRY until neither is OK: EMPTY, STALE (no
+ * call is open), PEER_DEAD and CLOSED with the id 0, and no other answers, make it unreadable until
+ * something new happens. It stays the library's: do not read or close it.
  *
  * Return: OK; INVALID (an observer's); BROKER_LOST; STALE; QUOTA; FORKED.
  * Threads: the handle's. Context: the first call asks the broker and blocks up to the control
