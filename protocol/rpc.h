@@ -10,7 +10,7 @@
  * waiter for each client, then the endpoints, workers first. data: the slots, client by client; each
  * is a head of one line, room for a request, and room for an answer, whole lines.
  *
- *	word:	call number << 16 | endpoint of the worker << 8 | REDELIVERED << 3 | state
+ *	word:	call number << 24 | incarnation << 12 | endpoint of the worker << 4 | REDELIVERED << 3 | state
  *
  *	FREE --post--> OPEN --take--> TAKEN(worker) --answer--> DONE --release--> FREE
  *	                | ^                 | |
@@ -24,8 +24,9 @@
  * Why it is correct.
  * - The word is the only authority, and every move but post and release, which are its owner's alone,
  *   is one compare-exchange of exactly the word that was looked at. It holds the call's number, which
- *   never comes again in that slot: a move that comes too late does nothing. So each call is taken by
- *   one worker at a time, and of all answers that may be tried exactly one is accepted.
+ *   does not come again in that slot (2^40 calls of one client excepted), and names the worker by
+ *   place and incarnation: a move that comes too late does nothing. So each call is taken by one
+ *   worker at a time, and of all answers that may be tried exactly one is accepted.
  * - The request's bytes are the client's until OPEN and nobody's to write from then on, so that a
  *   redelivered request is whole whatever the dead worker wrote: answers have room of their own. They
  *   are written by the one whom TAKEN or ORPHAN names, and read after DONE.
@@ -34,6 +35,13 @@
  * - Repair of a worker looks at every slot, repair of a client at his own: what names the dead one
  *   moves on, what does not stays. Repeated, it finds nothing; in either order, when both sides of a
  *   call are dead, the slot ends FREE.
+ * - Repair that is repeated when the place has been used again, by a broker that died in the middle
+ *   of it and knows of the dead one only, takes nothing from the successor. A worker's words name his
+ *   incarnation, a client's slots hold it (caller, written before the word opens); repair leaves alone
+ *   what is a later one's. If it went by place, it would open again what the successor has in hand:
+ *   two workers would write one answer's room. The rest that goes by place is the attention bit, the
+ *   park key and the arming: a successor who loses these is woken and rung by the broker behind every
+ *   repair, looks, and says anew that he waits. The mask is not repair's at all.
  * - A mask is written by its client only, behind the words, before he tells. It names all his calls
  *   that are not over, so what repair opens again is found by the next look; a bit too many costs a
  *   load. A client that makes one call after the other never changes it.
@@ -74,9 +82,11 @@
 #include "protocol/segment.h"
 #include "protocol/waiter.h"
 
-#define SHMP_RPC_VERSION     1u
+#define SHMP_RPC_VERSION     2u
 #define SHMP_RPC_CALLS_MAX   64u
-#define SHMP_RPC_REDELIVERED 8u /* in a word, and as a request's flag */
+#define SHMP_RPC_REDELIVERED 8u			/* in a word, and as a request's flag */
+#define SHMP_RPC_NAME	     UINT64_C(0xfffff0) /* endpoint and incarnation, in a word */
+#define SHMP_RPC_NUMBER_MAX  ((UINT64_C(1) << 40) - 1)
 #define SHMP_RPC_ATTEMPTS    1024 /* lost races in a row, of one call: workers that took it and died */
 
 enum shmp_rpc_option {
@@ -129,8 +139,9 @@ struct shmp_rpc_slot {
 	uint64_t deadline_ns; /* CLOCK_MONOTONIC; UINT64_MAX = none */
 	uint64_t request_bytes;
 	uint64_t answer_bytes;
-	int32_t status; /* the handler's */
-	uint32_t reserved[7];
+	int32_t status;		 /* the handler's */
+	_Atomic uint32_t caller; /* incarnation of the client, lower bits */
+	uint32_t reserved[6];
 };
 SHMP_FREEZE(shmp_rpc_slot, 64);
 SHMP_FIELD(shmp_rpc_slot, word, 0);
@@ -138,7 +149,8 @@ SHMP_FIELD(shmp_rpc_slot, deadline_ns, 8);
 SHMP_FIELD(shmp_rpc_slot, request_bytes, 16);
 SHMP_FIELD(shmp_rpc_slot, answer_bytes, 24);
 SHMP_FIELD(shmp_rpc_slot, status, 32);
-SHMP_FIELD(shmp_rpc_slot, reserved, 36);
+SHMP_FIELD(shmp_rpc_slot, caller, 36);
+SHMP_FIELD(shmp_rpc_slot, reserved, 40);
 
 extern const struct shmp_kind shmp_rpc_kind;
 
@@ -165,9 +177,11 @@ struct shmp_rpc {
 	uint32_t endpoint;
 	uint32_t client;    /* index among clients; a worker's: where the next look begins */
 	uint32_t attention; /* words of it */
-	uint64_t number;    /* of the last call; a client's */
-	uint64_t open;	    /* his slots whose calls are not released */
-	uint64_t given;	    /* of these, whose answers he has */
+	uint64_t incarnation;
+	uint64_t name;	 /* endpoint and incarnation, as words have them */
+	uint64_t number; /* of the last call; a client's */
+	uint64_t open;	 /* his slots whose calls are not released */
+	uint64_t given;	 /* of these, whose answers he has */
 	uint64_t numbers[SHMP_RPC_CALLS_MAX];
 	uint64_t deadlines[SHMP_RPC_CALLS_MAX];
 	uint64_t mask;	  /* what his mask says */
@@ -208,24 +222,47 @@ static inline enum shmp_rpc_state shmp_rpc_state_of(uint64_t word)
 
 static inline uint32_t shmp_rpc_worker_of(uint64_t word)
 {
-	return (uint32_t)(word >> 8) & 0xff;
+	return (uint32_t)(word >> 4) & 0xff;
+}
+
+static inline uint64_t shmp_rpc_incarnation_of(uint64_t word)
+{
+	return word >> 12 & 0xfff;
 }
 
 static inline uint64_t shmp_rpc_number_of(uint64_t word)
 {
-	return word >> 16;
+	return word >> 24;
 }
 
-static inline uint64_t shmp_rpc_word(uint64_t number, uint32_t worker, uint64_t flags,
+static inline uint64_t shmp_rpc_name(uint32_t worker, uint64_t incarnation)
+{
+	return (incarnation & 0xfff) << 12 | (uint64_t)worker << 4;
+}
+
+static inline uint64_t shmp_rpc_word(uint64_t number, uint64_t name, uint64_t flags,
 				     enum shmp_rpc_state state)
 {
-	return number << 16 | (uint64_t)worker << 8 | flags | state;
+	return number << 24 | name | flags | state;
+}
+
+/* Whether one incarnation of a place came after another; of each the lower bits are enough. */
+static inline bool shmp_rpc_is_later(uint64_t incarnation, uint64_t than)
+{
+	uint64_t ahead = (incarnation - than) & 0xfff;
+
+	return ahead != 0 && ahead < 0x800;
 }
 
 /* The same call in another state, in nobody's hands. */
 static inline uint64_t shmp_rpc_turned(uint64_t word, enum shmp_rpc_state state)
 {
 	return shmp_rpc_word(shmp_rpc_number_of(word), 0, word & SHMP_RPC_REDELIVERED, state);
+}
+
+static inline uint64_t shmp_rpc_slots(const struct shmp_rpc_view *view)
+{
+	return (uint64_t)view->clients * view->calls;
 }
 
 static inline struct shmp_rpc_slot *shmp_rpc_slot(const struct shmp_rpc_view *view, uint64_t slot)
@@ -282,6 +319,12 @@ static inline uint64_t shmp_rpc_id(uint64_t own_slot, uint64_t number)
 	return number << 6 | own_slot;
 }
 
+/*
+ * Ends a call of which the caller wants to hear nothing more, whatever it has come to. False: its
+ * word is none of it, or does not stand still as it would among honest workers.
+ */
+bool shmp_rpc_end(struct shmp_rpc_slot *slot, uint64_t number);
+
 /* Client. */
 
 /* Room for a request of up to message_max; again the same until it is posted. DONE, FULL. */
@@ -300,6 +343,8 @@ int shmp_rpc_start(struct shmp_rpc *rpc, const void *data, uint64_t size, uint64
 int shmp_rpc_receive(struct shmp_rpc *rpc, uint64_t id, struct shmp_rpc_answer *ret_answer);
 /* Gives an answer back, or ends a call whatever it has come to. DONE, SHMP_RPC_STALE, -EBADMSG. */
 int shmp_rpc_release(struct shmp_rpc *rpc, uint64_t id);
+/* DONE: a worker is there, or a call has come to something meanwhile. EMPTY: neither. */
+int shmp_rpc_meet(const struct shmp_rpc *rpc);
 /* The deadline of call @id, or the earliest of those whose answers were not given, 0; UINT64_MAX = none. */
 uint64_t shmp_rpc_next_deadline(const struct shmp_rpc *rpc, uint64_t id);
 

@@ -346,10 +346,49 @@ static void check_with_those_who_do_not_know(void *context)
 	check(context);
 }
 
+/* A broker that knows of the dead one only repairs, though the place was used again. */
+static void repair_of(uint64_t incarnation)
+{
+	struct shmp_endpoint *place = &scene.segment.map.endpoints[scene.dead];
+	uint64_t now = atomic_load(&place->state);
+
+	shmp_endpoint_set_state(place, incarnation, SHMP_ENDPOINT_DYING);
+	CHECK(shmp_rpc_kind.repair(&scene.segment.map, scene.dead, true) == 0);
+	atomic_store(&place->state, now);
+	shmp_rpc_kind.wake(&scene.segment.map);
+}
+
+/* The broker's repair ended anywhere, a successor is at work, and repair begins anew. */
+static void check_with_the_place_used_again(void *context)
+{
+	struct shmp_endpoint *place = &scene.segment.map.endpoints[scene.dead];
+	uint64_t incarnation = shmp_endpoint_incarnation(place), ended = 0;
+	void *room;
+
+	shmp_endpoint_set_state(place, incarnation, SHMP_ENDPOINT_DEAD);
+	attach(scene.dead);
+	if (scene.dead < CLIENT)
+		CHECK(take(scene.dead));
+	else if (shmp_rpc_reserve(&scene.own.at[scene.dead], &room) == SHMP_DONE)
+		start(scene.dead, UINT64_MAX);
+	repair_of(incarnation);
+	repair_of(incarnation);
+	if (scene.dead < CLIENT)
+		CHECK(answer(scene.dead) == SHMP_DONE);
+	serve(OTHER_WORKER);
+	serve(WORKER);
+	for (uint32_t client = CLIENT; client <= OTHER_CLIENT; client++)
+		ended += collect(client);
+	CHECK(ended == 0 || (!scene.redelivers && scene.dead < CLIENT));
+	use_all();
+}
+
 static void kill_with(bool redelivers, uint32_t dead, const char *name, void (*state)(void),
 		      void (*operate)(void *))
 {
-	static void (*const checks[])(void *) = { check, check_with_those_who_do_not_know };
+	static void (*const checks[])(void *) = { check, check_with_those_who_do_not_know,
+						  check_with_the_place_used_again };
+	static const char *const titles[] = { "", ", others go on first", ", place used again" };
 	uint64_t option[SHMP_OPTIONS_MAX] = { MESSAGE, CALLS, 2, 2, redelivers };
 	char title[120];
 
@@ -362,10 +401,12 @@ static void kill_with(bool redelivers, uint32_t dead, const char *name, void (*s
 	for (uint32_t place = 0; place < PLACES; place++)
 		attach(place);
 	state();
-	for (size_t i = 0; i < (redelivers ? 2 : 1); i++) {
+	for (size_t i = 0; i < 3; i++) {
+		if ((i == 1 && !redelivers) || (i == 2 && operate != dies_repairing))
+			continue;
 		/* the name once more for another count */
 		snprintf(title, sizeof(title), "%s%s%s", name,
-			 redelivers ? "" : ", without redelivery", i ? ", others go on first" : "");
+			 redelivers ? "" : ", without redelivery", titles[i]);
 		scene.deaths.name = title;
 		scene.deaths.check = checks[i];
 		deaths_everywhere(&scene.deaths);
@@ -432,6 +473,7 @@ TEST(a_broker_that_dies_repairing_ends_it_all_the_same, .timeout_s = 120)
 	kill_everywhere(WORKER, "broker repairs a worker, cancelled", is_cancelled_in_hand,
 			dies_repairing);
 	kill_everywhere(CLIENT, "broker repairs a client", are_in_hand, dies_repairing);
+	kill_everywhere(CLIENT, "broker repairs a client of two calls", is_in_hand, dies_repairing);
 }
 
 DEATHS_MAIN
