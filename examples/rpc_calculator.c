@@ -59,14 +59,12 @@ static int calculate(const struct term *term, double *ret_value)
 }
 
 /* For ever, or until a deadly call, unless somebody died in it before. */
-static void work(int ready)
+static void work(void)
 {
 	struct shmc_client *client;
 	struct shmc_rpc *rpc = join(SHMC_RPC_WORKER, &client);
 	struct shmc_rpc_request request;
 
-	if (write(ready, "", 1) != 1)
-		exit(1);
 	while (shmc_rpc_take(rpc, SHMC_FOREVER, &request) == SHMC_OK) {
 		struct term term;
 		double value = 0;
@@ -100,6 +98,18 @@ static unsigned long is_wrong(struct term term, const struct shmc_rpc_answer *an
 	return value < expected || value > expected;
 }
 
+/* Its outcome, though there be no worker for a while. */
+static enum shmc_result receive(struct shmc_rpc *rpc, uint64_t id, struct shmc_rpc_answer *answer)
+{
+	enum shmc_result result;
+
+	do {
+		result = shmc_rpc_receive(rpc, id, SHMC_FOREVER, answer);
+	} while (result == SHMC_PEER_DEAD && answer->id == 0 &&
+		 shmc_rpc_wait_worker(rpc, SHMC_FOREVER) == SHMC_OK);
+	return result;
+}
+
 static unsigned long call(unsigned long calls)
 {
 	struct shmc_client *client;
@@ -112,8 +122,7 @@ static unsigned long call(unsigned long calls)
 		struct term term = term_of(i, calls);
 
 		if (i >= OPEN_AT_ONCE) {
-			if (shmc_rpc_receive(rpc, id[i % OPEN_AT_ONCE], SHMC_FOREVER, &answer) !=
-			    SHMC_OK)
+			if (receive(rpc, id[i % OPEN_AT_ONCE], &answer) != SHMC_OK)
 				return calls;
 			wrong += is_wrong(term_of(i - OPEN_AT_ONCE, calls), &answer);
 			shmc_rpc_end(rpc, answer.id);
@@ -131,20 +140,13 @@ int main(int argc, char **argv)
 {
 	unsigned long calls = argc > 1 ? strtoul(argv[1], NULL, 10) : 1000, wrong;
 	pid_t worker[WORKERS];
-	int status, died = 0, ready[2];
-	char byte;
+	int status, died = 0;
 
-	if (pipe(ready) < 0)
-		return 1;
 	for (int i = 0; i < WORKERS; i++) {
 		worker[i] = fork();
 		if (worker[i] == 0)
-			work(ready[1]);
+			work();
 	}
-	/* where one dies there shall be another */
-	for (int i = 0; i < WORKERS; i++)
-		if (read(ready[0], &byte, 1) != 1)
-			return 1;
 	wrong = call(calls);
 	for (int i = 0; i < WORKERS; i++) {
 		kill(worker[i], SIGTERM);

@@ -251,6 +251,24 @@ enum shmc_result shmc_rpc_call(struct shmc_rpc *rpc, const void *data, uint64_t 
 	return result;
 }
 
+static int rpc_move_meet(void *context)
+{
+	const struct shmc_rpc *rpc = context;
+
+	return shmp_rpc_meet(&rpc->moves);
+}
+
+enum shmc_result shmc_rpc_wait_worker(struct shmc_rpc *rpc, int64_t timeout_ns)
+{
+	int r;
+
+	if (!shmc__gate_is_open(rpc->client_gate))
+		return shmc__move_refuse(&rpc->object);
+	r = shmc__move_receive(&rpc->object, &rpc->moves.view.answers[rpc->moves.client],
+			       timeout_ns, rpc_move_meet, rpc);
+	return r == SHMP_EMPTY ? SHMC_TIMEOUT : shmc__move_result(r);
+}
+
 uint64_t shmc_rpc_next_deadline(const struct shmc_rpc *rpc)
 {
 	return shmc__gate_is_open(rpc->client_gate) ? shmp_rpc_next_deadline(&rpc->moves, 0) :

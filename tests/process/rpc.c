@@ -1,8 +1,10 @@
 /* Services through the library and a real broker: order, workers, deadlines, cancel, deaths. */
 #include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/support/broker.h"
@@ -468,6 +470,203 @@ TEST(both_sides_have_a_descriptor_for_an_event_loop)
 	scene_close(&scene);
 }
 
+/* Waiting for a worker */
+
+static void await_sleeps(const struct shmc_rpc *rpc, uint64_t more)
+{
+	while (statistics(rpc).waits < more)
+		sched_yield();
+}
+
+/* Waits for one, then calls him. */
+static void wait_and_call(struct shmt_peer *test, void *context)
+{
+	struct shmt_broker *broker = context;
+	struct shmc_client *client = shmt_connect(broker);
+	struct shmc_rpc *rpc = open_service(client, SHMC_RPC_CLIENT);
+
+	shmt_peer_tell(test);
+	shmt_assert_ok(shmc_rpc_wait_worker(rpc, SHMC_FOREVER));
+	expect(rpc, ask(rpc, ADD_ONE, 1, SHMC_FOREVER), 2);
+	shmc_rpc_close(rpc);
+	shmc_disconnect(client);
+}
+
+TEST(who_waits_for_a_worker_sleeps_until_one_comes)
+{
+	struct scene scene = scene_open((struct shmc_rpc_options){ .calls = 2 });
+	uint64_t slept = statistics(scene.rpc).waits;
+	struct shmt_peer caller = shmt_peer_start(wait_and_call, &scene.broker), worker;
+
+	shmt_peer_await(&caller);
+	await_sleeps(scene.rpc, slept + 1);
+	shmt_assert_result(shmc_rpc_wait_worker(scene.rpc, SHMC_TRY), SHMC_TIMEOUT);
+	shmt_assert_result(shmc_rpc_wait_worker(scene.rpc, 20 * MS_NS), SHMC_TIMEOUT);
+	worker = start_worker(&scene);
+	shmt_assert_ok(shmc_rpc_wait_worker(scene.rpc, SHMC_TRY));
+	shmt_peer_join(&caller);
+	end_worker(&scene, &worker);
+	shmt_assert_result(shmc_rpc_wait_worker(scene.rpc, SHMC_TRY), SHMC_TIMEOUT);
+	scene_close(&scene);
+}
+
+TEST(a_call_that_nobody_is_there_for_is_answered_by_who_comes_after_the_wait)
+{
+	struct scene scene = scene_open((struct shmc_rpc_options){ .calls = 2 });
+	struct shmt_peer worker = start_worker(&scene);
+	struct shmc_rpc_answer answer;
+	uint64_t id = ask(scene.rpc, HANG_ONCE, 1, SHMC_FOREVER);
+
+	await_in_hand(scene.rpc, 1);
+	shmt_peer_kill(&worker);
+	shmt_assert_result(shmc_rpc_receive(scene.rpc, id, SHMC_FOREVER, &answer), SHMC_PEER_DEAD);
+	shmt_assert_result(shmc_rpc_wait_worker(scene.rpc, MS_NS), SHMC_TIMEOUT);
+	worker = start_worker(&scene);
+	shmt_assert_ok(shmc_rpc_wait_worker(scene.rpc, SHMC_FOREVER));
+	expect(scene.rpc, id, 2);
+	end_worker(&scene, &worker);
+	scene_close(&scene);
+}
+
+/* Has a call open, and is stopped while workers come and go. */
+static void wait_stopped(struct shmt_peer *test, void *context)
+{
+	struct shmt_broker *broker = context;
+	struct shmc_client *client = shmt_connect(broker);
+	struct shmc_rpc *rpc = open_service(client, SHMC_RPC_CLIENT);
+	uint64_t id = ask(rpc, ADD_ONE, 1, SHMC_FOREVER);
+
+	shmt_peer_tell(test);
+	shmt_assert_ok(shmc_rpc_wait_worker(rpc, SHMC_FOREVER));
+	expect(rpc, id, 2);
+	shmt_assert_result(shmc_rpc_wait_worker(rpc, SHMC_TRY), SHMC_TIMEOUT);
+	shmt_peer_tell(test);
+	shmt_assert_ok(shmc_rpc_wait_worker(rpc, SHMC_FOREVER));
+	expect(rpc, ask(rpc, ADD_ONE, 2, SHMC_FOREVER), 3);
+	shmc_rpc_close(rpc);
+	shmc_disconnect(client);
+}
+
+static void stop(const struct shmt_peer *peer)
+{
+	siginfo_t info;
+
+	ck_assert_int_eq(kill(peer->pid, SIGSTOP), 0);
+	ck_assert_int_eq(waitid(P_PID, (id_t)peer->pid, &info, WSTOPPED), 0);
+}
+
+TEST(a_worker_who_came_and_died_meanwhile_counts_if_he_answered)
+{
+	struct scene scene = scene_open((struct shmc_rpc_options){ .calls = 2 });
+	uint64_t slept = statistics(scene.rpc).waits;
+	struct shmt_peer caller = shmt_peer_start(wait_stopped, &scene.broker), worker;
+
+	shmt_peer_await(&caller);
+	await_sleeps(scene.rpc, slept + 1);
+	stop(&caller);
+	worker = start_worker(&scene);
+	while (statistics(scene.rpc).answered != 1)
+		sched_yield();
+	shmt_peer_kill(&worker);
+	while (shmc_rpc_wait_worker(scene.rpc, SHMC_TRY) == SHMC_OK)
+		sched_yield();
+	kill(caller.pid, SIGCONT);
+	shmt_peer_await(&caller);
+	/* this one does nothing for him */
+	await_sleeps(scene.rpc, slept + 2);
+	stop(&caller);
+	worker = start_worker(&scene);
+	shmt_peer_kill(&worker);
+	while (shmc_rpc_wait_worker(scene.rpc, SHMC_TRY) == SHMC_OK)
+		sched_yield();
+	kill(caller.pid, SIGCONT);
+	await_sleeps(scene.rpc, slept + 3);
+	worker = start_worker(&scene);
+	shmt_peer_join(&caller);
+	end_worker(&scene, &worker);
+	scene_close(&scene);
+}
+
+TEST(a_wait_under_a_dead_broker_ends_in_time)
+{
+	struct scene scene = scene_open((struct shmc_rpc_options){ .calls = 2 });
+	struct shmt_peer worker = start_worker(&scene);
+
+	shmt_broker_kill(&scene.broker);
+	shmt_assert_ok(shmc_rpc_wait_worker(scene.rpc, SHMC_FOREVER));
+	end_worker(&scene, &worker);
+	shmc_rpc_close(scene.rpc);
+	shmc_disconnect(scene.client);
+	shmt_broker_remove(&scene.broker);
+
+	scene = scene_open((struct shmc_rpc_options){ .calls = 2 });
+	shmt_broker_kill(&scene.broker);
+	shmt_assert_result(shmc_rpc_wait_worker(scene.rpc, 20 * MS_NS), SHMC_TIMEOUT);
+	shmc_rpc_close(scene.rpc);
+	shmc_disconnect(scene.client);
+	shmt_broker_remove(&scene.broker);
+}
+
+TEST(a_descriptor_tells_of_a_workers_coming)
+{
+	struct scene scene = scene_open((struct shmc_rpc_options){ .calls = 2 });
+	struct shmc_rpc *worker;
+	int fd;
+
+	shmt_assert_ok(shmc_rpc_fd(scene.rpc, &fd, NULL));
+	for (int i = 0; i < 3; i++) {
+		shmt_assert_result(shmc_rpc_wait_worker(scene.rpc, SHMC_TRY), SHMC_TIMEOUT);
+		ck_assert(!is_readable(fd, 0));
+		worker = open_service(scene.client, SHMC_RPC_WORKER);
+		ck_assert(is_readable(fd, 5000));
+		shmt_assert_ok(shmc_rpc_wait_worker(scene.rpc, SHMC_TRY));
+		shmc_rpc_close(worker);
+	}
+	scene_close(&scene);
+}
+
+static void use_in_child(struct shmc_rpc *rpc)
+{
+	struct shmc_rpc_statistics got;
+	struct shmc_rpc_options options;
+	struct shmc_rpc_answer answer;
+	uint64_t id;
+	void *room;
+	int fd;
+
+	shmt_assert_result(shmc_rpc_start(rpc, "", 0, SHMC_FOREVER, &id), SHMC_FORKED);
+	shmt_assert_result(shmc_rpc_reserve(rpc, &room), SHMC_FORKED);
+	shmt_assert_result(shmc_rpc_commit(rpc, 0, SHMC_FOREVER, &id), SHMC_FORKED);
+	shmt_assert_result(shmc_rpc_receive(rpc, 0, SHMC_FOREVER, &answer), SHMC_FORKED);
+	shmt_assert_result(shmc_rpc_call(rpc, "", 0, NULL, 0, SHMC_FOREVER, &answer), SHMC_FORKED);
+	shmt_assert_result(shmc_rpc_end(rpc, 1), SHMC_FORKED);
+	shmt_assert_result(shmc_rpc_wait_worker(rpc, SHMC_FOREVER), SHMC_FORKED);
+	shmt_assert_result(shmc_rpc_fd(rpc, &fd, NULL), SHMC_FORKED);
+	shmt_assert_result(shmc_rpc_statistics(rpc, &got), SHMC_FORKED);
+	shmt_assert_result(shmc_rpc_options_of(rpc, &options), SHMC_FORKED);
+	shmc_rpc_close(rpc);
+}
+
+TEST(a_forked_child_is_told_so_by_every_call)
+{
+	struct scene scene = scene_open((struct shmc_rpc_options){ .calls = 2 });
+	struct shmt_peer worker = start_worker(&scene);
+	int status;
+	pid_t pid = fork();
+
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		shmt_be_child();
+		use_in_child(scene.rpc);
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+	expect(scene.rpc, ask(scene.rpc, ADD_ONE, 1, SHMC_FOREVER), 2);
+	end_worker(&scene, &worker);
+	scene_close(&scene);
+}
+
 TEST(each_role_does_its_part_only_and_limits_are_told)
 {
 	struct scene scene = scene_open((struct shmc_rpc_options){ .workers_max = 1 });
@@ -481,6 +680,8 @@ TEST(each_role_does_its_part_only_and_limits_are_told)
 
 	shmt_assert_result(shmc_rpc_start(worker, "", 1, SHMC_FOREVER, &id), SHMC_INVALID);
 	shmt_assert_result(shmc_rpc_receive(worker, 0, SHMC_TRY, &answer), SHMC_INVALID);
+	shmt_assert_result(shmc_rpc_wait_worker(worker, SHMC_TRY), SHMC_INVALID);
+	shmt_assert_result(shmc_rpc_wait_worker(observer, SHMC_TRY), SHMC_INVALID);
 	shmt_assert_result(shmc_rpc_take(scene.rpc, SHMC_TRY, &request), SHMC_INVALID);
 	shmt_assert_result(shmc_rpc_take(observer, SHMC_TRY, &request), SHMC_INVALID);
 	shmt_assert_result(shmc_rpc_open(scene.client, "service", SHMC_RPC_WORKER, &none, &error),

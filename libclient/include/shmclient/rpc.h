@@ -167,7 +167,7 @@ enum shmc_result shmc_rpc_commit(struct shmc_rpc *rpc, uint64_t size, int64_t ti
  * Return: OK (also when the handler failed: see its status); EMPTY (SHMC_TRY: nothing yet); TIMEOUT
  * (the time to wait is up, or with an id: the call's own); PEER_DEAD (with an id: its worker died with
  * it; with the id 0: no worker is there, and one died), CLOSED (no worker is there, the last ones left
- * in good order); STALE (there is no such call, or none at all); CORRUPT; INVALID (not a client's);
+ * in good order; for both see shmc_rpc_wait_worker()); STALE (there is no such call, or none at all); CORRUPT; INVALID (not a client's);
  * FORKED.
  * Threads: the handle's. Context: SHMC_TRY never blocks; no allocation; not signal-safe.
  * Crash: the call is dropped.
@@ -236,6 +236,24 @@ enum shmc_result shmc_rpc_answer(struct shmc_rpc *rpc, const struct shmc_rpc_req
 				 int32_t status, const void *data, uint64_t size);
 
 /**
+ * Waits until a worker is there: before the first call, or after PEER_DEAD or CLOSED with the id 0; a
+ * client's. One who has come, ended one of the caller's open calls and gone again meanwhile counts as
+ * well. Calls stay as they are, and whoever comes takes those that are open.
+ *
+ * @param timeout_ns	SHMC_TRY, SHMC_FOREVER or nanoseconds to wait. Deadlines of open calls do not
+ *			end it: see shmc_rpc_next_deadline()
+ *
+ * Return: OK (receive, or call, again; by then he may have gone again, too); TIMEOUT; CORRUPT; INVALID
+ * (not a client's); FORKED.
+ * Threads: the handle's. Context: blocks up to @timeout_ns. With SHMC_TRY and a descriptor it never
+ * blocks, and TIMEOUT makes the descriptor unreadable until a worker comes.
+ * Crash: nothing stays behind; calls are dropped. A broker that has ended lets nobody in: then it waits
+ * until the time is up.
+ * Since: 0.1
+ */
+enum shmc_result shmc_rpc_wait_worker(struct shmc_rpc *rpc, int64_t timeout_ns);
+
+/**
  * The earliest moment of CLOCK_MONOTONIC, in ns, at which an open call ends as TIMEOUT: what an event
  * loop sets its timer to, since the descriptor does not tell of that. UINT64_MAX: none. Since: 0.1
  */
@@ -245,7 +263,7 @@ uint64_t shmc_rpc_next_deadline(const struct shmc_rpc *rpc);
  * A descriptor for epoll, poll or an event loop: readable when there may be a request, or an answer.
  * When it is readable, take, or receive any, with SHMC_TRY until neither is OK: EMPTY, STALE (no
  * call is open), PEER_DEAD and CLOSED with the id 0, and no other answers, make it unreadable until
- * something new happens. It stays the library's: do not read or close it.
+ * something new happens, a worker's coming included. It stays the library's: do not read or close it.
  *
  * Return: OK; INVALID (an observer's); BROKER_LOST; STALE; QUOTA; FORKED.
  * Threads: the handle's. Context: the first call asks the broker and blocks up to the control
