@@ -12,6 +12,7 @@ from lock import Lock
 from mpmc_consumers import Consumers
 from mpmc_producers import Producers
 from pool import Pool
+from rpc import Rpc
 
 # A sentence, the model, and whether something must be found.
 SMALL = [
@@ -132,8 +133,40 @@ SMALL = [
         Pool(2, 2, kills=1, variant="unrepaired"),
         True,
     ),
+    (
+        "a client of two workers, one killed, repair killed, and repeated when others are there",
+        Rpc(2, 1, kills=1, repair_kills=1, repeats=1),
+        False,
+    ),
+    (
+        "a client of a worker, two calls, one killed, without redelivery, repair repeated",
+        Rpc(1, 2, kills=1, repair_kills=1, repeats=1, redelivers=False),
+        False,
+    ),
+    ("a client of two workers, one killed, one stopped", Rpc(2, 1, kills=1, stops=1), False),
+    (
+        "a client of two workers, one killed: a repair by place takes from the successor",
+        Rpc(2, 1, kills=1, repeats=1, variant="place"),
+        True,
+    ),
+    (
+        "a client of a worker: what is cancelled in hand is not free yet",
+        Rpc(1, 2, variant="freeing"),
+        True,
+    ),
+    (
+        "a client of a worker, one killed: a repair that does not compare undoes a cancel",
+        Rpc(1, 1, kills=1, variant="plain"),
+        True,
+    ),
 ]
 LARGE = [
+    ("a client of two workers, two killed, repair repeated", Rpc(2, 1, 2, repeats=1), False),
+    (
+        "a client of two workers, two calls, one killed, one stopped, repair killed and repeated",
+        Rpc(2, 2, 1, 1, 1, 1),
+        False,
+    ),
     ("three users of a pool's object, two killed", Pool(3, 2, kills=2), False),
     (
         "three writers of a broadcast of two lengths, two killed",
