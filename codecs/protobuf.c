@@ -30,7 +30,8 @@ static enum shmc_result protobuf_measure(const struct shmc_codec *codec, const v
 	return SHMC_OK;
 }
 
-/* What was measured is what it takes: packing looks at no limit, and reads nothing that it wrote. */
+/* What was measured is what it takes: packing looks at no limit. It moves what it wrote of a message
+ * inside another, but goes by nothing that it reads there. */
 static enum shmc_result protobuf_encode(const struct shmc_codec *codec, const void *value,
 					void *room, uint64_t room_bytes, uint64_t *ret_bytes)
 {

@@ -144,6 +144,14 @@ enum shmc_result shmc_rpc_commit(struct shmc_rpc *rpc, uint64_t size, int64_t ti
 	return r == SHMP_DONE ? rpc_called(rpc) : rpc_result(rpc, r);
 }
 
+enum shmc_result shmc_rpc_abort(struct shmc_rpc *rpc)
+{
+	if (!shmc__gate_is_open(rpc->client_gate) || rpc->moves.filling == 0)
+		return shmc__move_refuse(&rpc->object);
+	shmp_rpc_unreserve(&rpc->moves);
+	return SHMC_OK;
+}
+
 struct rpc_receive {
 	struct shmc_rpc *rpc;
 	uint64_t id;

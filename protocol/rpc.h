@@ -331,6 +331,12 @@ bool shmp_rpc_end(struct shmp_rpc_slot *slot, uint64_t number);
 int shmp_rpc_reserve(struct shmp_rpc *rpc, void **ret_room);
 /* What was reserved is a call from now on. DONE, TOO_BIG, -EINVAL: nothing is reserved. */
 int shmp_rpc_post(struct shmp_rpc *rpc, uint64_t size, uint64_t deadline_ns, uint64_t *ret_id);
+/* What was reserved is free again: until it is posted, nobody else knows of it. */
+static inline void shmp_rpc_unreserve(struct shmp_rpc *rpc)
+{
+	rpc->filling = 0;
+}
+
 /* Both, with a copy. DONE, FULL, TOO_BIG. */
 int shmp_rpc_start(struct shmp_rpc *rpc, const void *data, uint64_t size, uint64_t deadline_ns,
 		   uint64_t *ret_id);

@@ -136,7 +136,8 @@ enum shmc_result shmc_rpc_start(struct shmc_rpc *rpc, const void *data, uint64_t
 				int64_t timeout_ns, uint64_t *ret_id);
 
 /**
- * Room to write a request in place, message_bytes_max bytes, until shmc_rpc_commit().
+ * Room to write a request in place, message_bytes_max bytes, until shmc_rpc_commit() or
+ * shmc_rpc_abort().
  *
  * Return: OK; FULL; INVALID (something is reserved; not a client's); FORKED.
  * Threads, Context: as shmc_rpc_start(). Crash: nothing was called.
@@ -153,6 +154,15 @@ enum shmc_result shmc_rpc_reserve(struct shmc_rpc *rpc, void **ret_data);
  */
 enum shmc_result shmc_rpc_commit(struct shmc_rpc *rpc, uint64_t size, int64_t timeout_ns,
 				 uint64_t *ret_id);
+
+/**
+ * Gives what was reserved back; nothing was called.
+ *
+ * Return: OK; INVALID (nothing is reserved; not a client's); FORKED.
+ * Threads: the handle's. Context: never blocks.
+ * Since: 0.1
+ */
+enum shmc_result shmc_rpc_abort(struct shmc_rpc *rpc);
 
 /**
  * Waits for what becomes of a call.
