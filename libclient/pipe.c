@@ -654,12 +654,14 @@ enum shmc_result shmc_pipe_wait_peer(struct shmc_pipe *pipe, int64_t timeout_ns)
 	if (pipe->role == SHMC_PIPE_OBSERVER || pipe->reserved || pipe->moves.in.shown_items != 0)
 		return SHMC_INVALID;
 	r = shmp_pipe_meet(&pipe->moves);
-	if (r == SHMP_EMPTY && timeout_ns != 0) {
+	/* what a successor sent before it was met has been rung for, and could not be received */
+	if (r == SHMP_DONE || (r == SHMP_EMPTY && timeout_ns != 0)) {
 		shmc__bell_disarm(&pipe->object, pipe_reader_waiter(pipe));
 		pipe_set_gates(pipe);
+	}
+	if (r == SHMP_EMPTY && timeout_ns != 0)
 		r = shmc__wait(&pipe->object, pipe_reader_waiter(pipe), timeout_ns, pipe_move_meet,
 			       pipe);
-	}
 	pipe_taken(pipe);
 	return r == SHMP_EMPTY ? SHMC_TIMEOUT : shmc__move_result(r);
 }

@@ -1,4 +1,5 @@
 /* Hosts and clients that die, leave, stop and come again; what the other side sees of it. */
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -96,6 +97,36 @@ TEST(all_that_the_dead_one_sent_is_read_before_its_death_is_told, .rounds = 2)
 	expect_ended(scene.pipe, SHMC_PEER_DEAD);
 	ck_assert_int_eq(shmc_pipe_peer(scene.pipe), SHMC_PEER_DIED);
 	shmt_assert_result(shmc_pipe_wait_peer(scene.pipe, MS_NS), SHMC_TIMEOUT);
+	scene_close(&scene);
+}
+
+static bool is_readable(int fd)
+{
+	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
+
+	return poll(&poll_fd, 1, 0) == 1;
+}
+
+/* What it sent was rung for before it was met, when it could not be received. */
+TEST(the_descriptor_tells_of_what_a_successor_sent_before_it_was_met, .rounds = 2)
+{
+	struct scene scene = scene_open((enum shmc_pipe_role)_i);
+	struct shmt_peer peer = start(&scene, send_and_hang, 0, 0);
+	int fd;
+
+	shmt_assert_ok(shmc_pipe_fd(scene.pipe, &fd, NULL));
+	shmt_peer_kill(&peer);
+	shmt_expect_no_message(scene.pipe, SHMC_FOREVER, SHMC_PEER_DEAD);
+	peer = start(&scene, send_and_hang, 7, 1);
+	do /* the broker may still be ringing */
+		shmt_expect_no_message(scene.pipe, SHMC_TRY, SHMC_PEER_DEAD);
+	while (is_readable(fd));
+	shmt_assert_ok(shmc_pipe_wait_peer(scene.pipe, SHMC_TRY));
+	ck_assert(is_readable(fd));
+	shmt_expect_number(scene.pipe, 7, 0);
+	shmt_expect_no_message(scene.pipe, SHMC_TRY, SHMC_EMPTY);
+	ck_assert(!is_readable(fd));
+	shmt_peer_kill(&peer);
 	scene_close(&scene);
 }
 

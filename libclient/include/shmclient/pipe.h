@@ -330,7 +330,8 @@ enum shmc_peer shmc_pipe_peer(const struct shmc_pipe *pipe);
  * Waits until there is somebody to speak with: at first, or after PEER_DEAD and CLOSED. In that
  * case what is unread of the one who has gone is dropped as soon as a successor is there; whoever
  * wants it receives until PEER_DEAD or CLOSED. One who has come, sent something and gone again
- * meanwhile counts as well.
+ * meanwhile counts as well. After OK the descriptor is readable: something may have been sent
+ * meanwhile.
  *
  * Return: OK; TIMEOUT; CORRUPT; INVALID (an observer's; a reservation is open, messages are peeked
  * at); FORKED.

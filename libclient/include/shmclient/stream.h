@@ -259,9 +259,10 @@ enum shmc_result shmc_stream_release(struct shmc_stream *stream, const struct sh
 /**
  * A descriptor for epoll, poll or an event loop. A reader's is readable when there may be frames,
  * or when the writer came, left or died; a writer's when there may be room, or when the reader
- * came, left or died. When it is readable, go on with SHMC_TRY until there is nothing to do: EMPTY
- * or FULL, CLOSED and PEER_DEAD, and no other answers, make it unreadable until something new
- * happens. It stays the library's: do not read or close it.
+ * came, left or died. When it is readable, go on with SHMC_TRY until there is nothing to do: EMPTY,
+ * a writer's FULL, CLOSED and PEER_DEAD, and no other answers, make it unreadable until something
+ * new happens. A reader's FULL does not: more frames may be there. It stays the library's: do not
+ * read or close it.
  *
  * Return: OK; INVALID (an observer's); BROKER_LOST; STALE; QUOTA; FORKED.
  * Threads: the handle's. Context: the first call asks the broker and blocks up to the control
