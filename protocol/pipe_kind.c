@@ -219,10 +219,25 @@ static int show(void *context, const struct shmp_item *item, uint64_t tag)
 
 	given.position = position_of(shown, item->position);
 	given.endpoint = shown->sender;
-	if ((SHMP_SPSC_PUBLISHED | tag) != mark)
+	if ((SHMP_SPSC_PUBLISHED | tag) != mark) {
 		given.state = "stale";
+		given.flags &= ~SHMP_ITEM_REDELIVERED; /* nobody gets it */
+	}
 	shown->count++;
 	return shown->fn(shown->context, &given);
+}
+
+/* The session whose messages somebody gets: a host's reach its clients also when it has gone, what is
+ * sent to nobody the next one. */
+static uint64_t session_of(const struct shmp_segment *segment, uint32_t sender)
+{
+	/* [endpoint.S] acquire; pairs with shmp_endpoint_set_state */
+	uint64_t word = atomic_load_explicit(&segment->endpoints[SHMP_PIPE_HOST].state,
+					     memory_order_acquire);
+	bool is_next = sender == SHMP_PIPE_CLIENT &&
+		       shmp_endpoint_is_open(shmp_endpoint_state_of(word));
+
+	return shmp_endpoint_incarnation_of(word) + (is_next ? 1 : 0);
 }
 
 /* Where in a direction the position @from is. */
@@ -246,7 +261,6 @@ static int pipe_look(const struct shmp_segment *segment, struct shmp_look *look,
 	struct shown shown = {
 		.fn = fn,
 		.context = context,
-		.session = shmp_endpoint_incarnation(&segment->endpoints[SHMP_PIPE_HOST]),
 	};
 	bool is_newest = look->from == SHMP_LOOK_NEWEST;
 	int r = 0;
@@ -261,6 +275,7 @@ static int pipe_look(const struct shmp_segment *segment, struct shmp_look *look,
 		struct shmp_look part = *look;
 
 		shown.sender = sender;
+		shown.session = session_of(segment, sender);
 		shown.other = at[1 - sender] / 8 & UINT32_MAX;
 		part.from = at[sender];
 		part.max = look->max - shown.count;

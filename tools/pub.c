@@ -95,6 +95,16 @@ static int report_too_big(const struct queue *queue, size_t size)
 		      queue->messages + 1, size, queue->name, queue->message_bytes_max);
 }
 
+/* A pipe with types of its own takes messages of one size only. */
+static int report_too_small(const struct queue *queue)
+{
+	return report(EXIT_REFUSED, "MISMATCH",
+		      "line %" PRIu64
+		      " is too short: messages of '%s' have a type, and each of them %" PRIu64
+		      " bytes. The lines before it were sent",
+		      queue->messages + 1, queue->name, queue->message_bytes_max);
+}
+
 /* Nothing could be sent: whether to try again, 0, or with which exit code to end. */
 static int push_failed(struct queue *queue, enum shmc_result result, int64_t waited_ns)
 {
@@ -102,6 +112,8 @@ static int push_failed(struct queue *queue, enum shmc_result result, int64_t wai
 
 	if (result == SHMC_PEER_DEAD || result == SHMC_CLOSED)
 		return queue_peer_gone(queue, result);
+	if (result == SHMC_MISMATCH)
+		return report_too_small(queue);
 	if (result != SHMC_TIMEOUT)
 		return queue_report(queue, "sending to", result);
 	if (timeout_ns >= 0 && waited_ns >= timeout_ns)

@@ -260,7 +260,7 @@ static void print_free(const cJSON *endpoints)
 		role = show_string(first, "role");
 		cJSON_ArrayForEach(endpoint, endpoints) count +=
 			is_free(endpoint) && strcmp(show_string(endpoint, "role"), role) == 0;
-		printf("%s%" PRIu64 "%s%s", before, count, *role ? " " : "", role);
+		printf("%s%" PRIu64 " %s", before, count, *role ? role : "of any role");
 		before = ", ";
 	}
 	if (role)

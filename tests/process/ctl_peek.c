@@ -268,6 +268,25 @@ TEST(objects_of_a_pool_are_shown_with_whose)
 	end(&scene);
 }
 
+TEST(a_line_that_is_no_message_of_its_type_is_named)
+{
+	static const struct shmc_pipe_type type = { .name = "word", .bytes = 8 };
+	struct shmc_pipe_options options = { .types.client = &type };
+	struct scene scene = begin();
+	struct shmt_process pub;
+	struct shmt_result result;
+
+	shmt_assert_ok(shmc_pipe_create(scene.client, "t", &options, NULL));
+	pub = START("pub", "t");
+	result = shmt_process_finish(&pub, "12345678\nshort\n", 15);
+	ck_assert_int_eq(result.code, 1);
+	ck_assert_ptr_nonnull(strstr(result.err, "line 2 is too short"));
+	ck_assert_ptr_nonnull(strstr(result.err, "8 bytes"));
+	shmt_result_free(&result);
+	expect(START("peek", "t"), "0  ready  endpoint 1  8 B  12345678\n");
+	end(&scene);
+}
+
 TEST(digits_that_nobody_asked_for_are_a_screenful)
 {
 	struct scene scene = begin();

@@ -592,6 +592,25 @@ TEST(a_look_counts_what_it_missed_and_says_what_is_stale)
 	shmt_pipe_free(&pipe);
 }
 
+/* What is for the next host waits for it; what was for one that has gone is nobody's. */
+TEST(a_look_knows_for_which_host_a_message_is)
+{
+	struct shmt_pipe pipe;
+	struct shmp_look all = { .max = UINT64_MAX };
+
+	shmt_pipe_make(&pipe);
+	shmt_pipe_come(&pipe, CLIENT);
+	send(&pipe, CLIENT, 8);
+	ck_assert(!look(&pipe, &all).is_stale[0]);
+	shmt_pipe_come(&pipe, HOST);
+	all.from = SHMP_LOOK_OLDEST;
+	ck_assert(!look(&pipe, &all).is_stale[0]);
+	shmt_pipe_go(&pipe, HOST, true);
+	all.from = SHMP_LOOK_OLDEST;
+	ck_assert(look(&pipe, &all).is_stale[0]);
+	shmt_pipe_free(&pipe);
+}
+
 /* Geometry */
 
 static int plan(uint64_t capacity, uint64_t message_max, uint64_t host_bytes, uint64_t client_bytes)
