@@ -5,13 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "daemon/broker.h"
+#include "daemon/lockfile.h"
 #include "daemon/log.h"
 #include "daemon/session.h"
 #include "daemon/systemd.h"
@@ -22,6 +22,7 @@
 
 #define BACKLOG		4096
 #define ACCEPT_PER_TURN 32
+#define KEPT_NAME_MAX	32
 
 static int fail(const struct listener *listener, const char *what, int error)
 {
@@ -30,58 +31,74 @@ static int fail(const struct listener *listener, const char *what, int error)
 	return -error;
 }
 
-/* The socket's folder, private for a user; a system's is made by its package. */
-static int make_folder(const struct listener *listener)
+int listener_make_folder(const char *path, bool is_private)
 {
 	char folder[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	char *slash;
 
-	snprintf(folder, sizeof(folder), "%s", listener->path);
+	snprintf(folder, sizeof(folder), "%s", path);
 	slash = strrchr(folder, '/');
 	if (!slash || slash == folder)
 		return 0;
 	*slash = '\0';
-	if (mkdir(folder, listener->broker->options->user ? 0700 : 0755) < 0 && errno != EEXIST)
-		return fail(listener, "make its folder", errno);
-	return 0;
+	return mkdir(folder, is_private ? 0700 : 0755) < 0 && errno != EEXIST ? -errno : 0;
 }
 
-/* True when the file that is locked is still the one that others would open. */
-static bool is_current(int fd, const char *path)
+/* Under these names a manager keeps what was made here; sockets of its own it passes as @name. */
+static void kept_name(const struct listener *listener, const char *front, char name[KEPT_NAME_MAX])
 {
-	struct stat here, there;
-
-	return fstat(fd, &here) == 0 && stat(path, &there) == 0 && here.st_ino == there.st_ino &&
-	       here.st_dev == there.st_dev;
+	snprintf(name, KEPT_NAME_MAX, "%s-%s", front, listener->name);
 }
 
-static void lock_path(const struct listener *listener, char *path, size_t bytes)
+static int take_kept(const struct listener *listener, const char *front)
 {
-	snprintf(path, bytes, "%s.lock", listener->path);
+	char name[KEPT_NAME_MAX];
+
+	kept_name(listener, front, name);
+	return systemd_listen_fd(name);
+}
+
+static int keep(const struct listener *listener, const char *front, int fd)
+{
+	char name[KEPT_NAME_MAX];
+	int r;
+
+	kept_name(listener, front, name);
+	r = systemd_store(name, fd);
+	return r < 0 ? fail(listener, "have it kept", -r) : 0;
+}
+
+/* What is of no use any more: another path, a file that is gone. */
+static void give_up_kept(const struct listener *listener, const char *front)
+{
+	char name[KEPT_NAME_MAX];
+	int fd = take_kept(listener, front);
+
+	if (fd < 0)
+		return;
+	close(fd);
+	kept_name(listener, front, name);
+	systemd_unstore(name);
 }
 
 static int lock(struct listener *listener)
 {
-	char path[128];
+	char path[LOCKFILE_PATH_MAX];
+	int kept = take_kept(listener, LISTENER_KEPT_LOCK);
+	int r;
 
-	lock_path(listener, path, sizeof(path));
-	for (;;) {
-		int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-		if (fd < 0)
-			return fail(listener, "open its lock", errno);
-		if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-			int error = errno == EWOULDBLOCK ? EADDRINUSE : errno;
-
-			close(fd);
-			return fail(listener, "another broker serves it", error);
-		}
-		listener->lock_fd = fd;
-		if (is_current(fd, path))
-			return 0;
-		close(fd); /* its holder took it away while ending */
-		listener->lock_fd = -1;
+	lockfile_path(listener->path, path);
+	if (kept >= 0 && lockfile_is_held(path, kept)) {
+		listener->lock_fd = kept;
+		return 0;
 	}
+	give_up_kept(listener, LISTENER_KEPT_LOCK);
+	r = lockfile_take(path, &listener->lock_fd);
+	if (r == -EADDRINUSE)
+		return fail(listener, "another broker serves it", -r);
+	if (r < 0)
+		return fail(listener, "take its lock", -r);
+	return keep(listener, LISTENER_KEPT_LOCK, listener->lock_fd);
 }
 
 static struct sockaddr_un address_of(const struct listener *listener)
@@ -144,28 +161,67 @@ static int make_socket(struct listener *listener, unsigned mode)
 	return 0;
 }
 
-static int take_over(struct listener *listener, int fd)
+static bool is_listening(int fd)
 {
 	int listening = 0;
 	socklen_t bytes = sizeof(listening);
 
-	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &bytes) < 0 || !listening)
+	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &bytes) == 0 && listening;
+}
+
+static int take_over(struct listener *listener, int fd)
+{
+	if (!is_listening(fd))
 		return fail(listener, "the socket passed does not listen", EINVAL);
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 	listener->fd = fd;
 	return 0;
 }
 
+/* The lock is held: nobody else has replaced the file, and a socket there is this one's. */
+static bool is_at_path(const struct listener *listener, int fd)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNSPEC };
+	socklen_t bytes = sizeof(address) - 1;
+	struct stat status;
+
+	return is_listening(fd) &&
+	       getsockname(fd, (struct sockaddr *)(void *)&address, &bytes) == 0 &&
+	       address.sun_family == AF_UNIX && strcmp(address.sun_path, listener->path) == 0 &&
+	       lstat(listener->path, &status) == 0 && S_ISSOCK(status.st_mode);
+}
+
+/* Who connected while there was no broker waits in it. */
+static bool resume(struct listener *listener, unsigned mode)
+{
+	int fd = take_kept(listener, LISTENER_KEPT_SOCKET);
+
+	if (fd < 0 || !is_at_path(listener, fd)) {
+		give_up_kept(listener, LISTENER_KEPT_SOCKET);
+		return false;
+	}
+	listener->fd = fd;
+	listener->has_file = true;
+	if (chmod(listener->path, mode) < 0)
+		log_event(LOG_WARNING, "rights", "path=%s reason=\"left as they are: %s\"",
+			  listener->path, strerror(errno));
+	return true;
+}
+
 static int make(struct listener *listener, unsigned mode)
 {
-	int r = make_folder(listener);
+	int r = listener_make_folder(listener->path, listener->broker->options->user);
 
-	if (r == 0)
-		r = lock(listener);
-	if (r == 0)
-		r = remove_stale(listener);
+	if (r < 0)
+		return fail(listener, "make its folder", -r);
+	r = lock(listener);
+	if (r < 0 || resume(listener, mode))
+		return r;
+	r = remove_stale(listener);
 	if (r == 0)
 		r = make_socket(listener, mode);
+	if (r == 0)
+		r = keep(listener, LISTENER_KEPT_SOCKET, listener->fd);
 	return r;
 }
 
@@ -182,8 +238,16 @@ static void refuse_descriptors(struct listener *listener)
 int listener_open(struct listener *listener, unsigned mode)
 {
 	int passed = systemd_listen_fd(listener->name);
-	int r = passed >= 0 ? take_over(listener, passed) : make(listener, mode);
+	int r;
 
+	if (passed >= 0) {
+		/* a socket unit has taken the place of what was made here */
+		give_up_kept(listener, LISTENER_KEPT_SOCKET);
+		give_up_kept(listener, LISTENER_KEPT_LOCK);
+		r = take_over(listener, passed);
+	} else {
+		r = make(listener, mode);
+	}
 	if (r == 0)
 		refuse_descriptors(listener);
 	listener->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -240,20 +304,22 @@ void listener_close(struct listener *listener)
 {
 	if (listener->poll.data)
 		handles_close((uv_handle_t *)&listener->poll);
-	if (listener->has_file)
+	listener->is_kept = systemd_has_store();
+	if (listener->has_file && !listener->is_kept)
 		unlink(listener->path);
 }
 
 void listener_free(struct listener *listener)
 {
-	char path[128];
+	char path[LOCKFILE_PATH_MAX];
 
 	if (listener->fd >= 0)
 		close(listener->fd);
-	if (listener->lock_fd >= 0) {
-		lock_path(listener, path, sizeof(path));
-		unlink(path);
+	if (listener->lock_fd >= 0 && listener->is_kept) {
 		close(listener->lock_fd);
+	} else if (listener->lock_fd >= 0) {
+		lockfile_path(listener->path, path);
+		lockfile_remove(path, listener->lock_fd);
 	}
 	if (listener->spare_fd >= 0)
 		close(listener->spare_fd);

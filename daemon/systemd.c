@@ -51,8 +51,6 @@ static struct {
 	enum manager manager;
 	bool has_store;
 	int fd;
-	struct sockaddr_un address;
-	socklen_t address_bytes;
 	/* what waits */
 	struct list messages;
 	struct list barriers;
@@ -160,27 +158,37 @@ void systemd_listen_done(void)
 
 /* Messages to the manager. */
 
+/* Connected, it is one manager for life: another one at the same path keeps nothing for us. */
+static int connect_to(const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	size_t length = strlen(path);
+	socklen_t bytes = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
+	int fd;
+
+	if (length < 2 || length >= sizeof(address.sun_path))
+		return -1;
+	memcpy(address.sun_path, path, length);
+	if (path[0] == '@')
+		address.sun_path[0] = '\0'; /* abstract */
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd >= 0 && connect(fd, (struct sockaddr *)(void *)&address, bytes) < 0) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
 static bool find_manager(void)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
-	size_t length = path ? strlen(path) : 0;
 
 	if (self.manager != MANAGER_UNKNOWN)
 		return self.manager == MANAGER_THERE;
-	self.manager = MANAGER_NONE;
-	if (length < 2 || length >= sizeof(self.address.sun_path))
-		return false;
-	self.address.sun_family = AF_UNIX;
-	memcpy(self.address.sun_path, path, length);
-	if (path[0] == '@')
-		self.address.sun_path[0] = '\0'; /* abstract */
-	self.address_bytes = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
-	self.fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (self.fd < 0)
-		return false;
-	self.manager = MANAGER_THERE;
-	self.has_store = environment_number("FDSTORE") > 0;
-	return true;
+	self.fd = path ? connect_to(path) : -1;
+	self.manager = self.fd >= 0 ? MANAGER_THERE : MANAGER_NONE;
+	self.has_store = self.fd >= 0 && environment_number("FDSTORE") > 0;
+	return self.fd >= 0;
 }
 
 static void free_message(struct message *message)
@@ -216,10 +224,7 @@ static ssize_t send_with(const char *text, int fd)
 {
 	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = { 0 };
 	struct iovec part = { (void *)text, strlen(text) };
-	struct msghdr header = { .msg_name = &self.address,
-				 .msg_namelen = self.address_bytes,
-				 .msg_iov = &part,
-				 .msg_iovlen = 1 };
+	struct msghdr header = { .msg_iov = &part, .msg_iovlen = 1 };
 
 	if (fd >= 0) {
 		struct cmsghdr *rights;
@@ -252,14 +257,8 @@ static bool try_send(const char *text, int fd)
 	return true;
 }
 
-static void on_retry(uv_timer_t *timer);
-
-static void schedule(void)
-{
-	uv_timer_start(&self.timer, on_retry, self.retry_ms, 0);
-}
-
-static void on_retry(uv_timer_t *timer)
+/* True when some of it went. */
+static bool send_waiting(void)
 {
 	bool has_moved = false;
 
@@ -268,17 +267,26 @@ static void on_retry(uv_timer_t *timer)
 
 		if (!try_send(first->text, first->fd))
 			break;
-		if (self.manager != MANAGER_THERE)
-			return; /* all dropped */
-		free_message(first);
 		has_moved = true;
+		if (self.manager != MANAGER_THERE)
+			break; /* all are dropped */
+		free_message(first);
 	}
-	if (list_is_empty(&self.messages))
-		return;
-	self.retry_ms = has_moved ? RETRY_MS : self.retry_ms * 2;
-	if (self.retry_ms > RETRY_MS_MAX)
-		self.retry_ms = RETRY_MS_MAX;
-	schedule();
+	return has_moved;
+}
+
+static void on_retry(uv_timer_t *timer)
+{
+	uint64_t next_ms = send_waiting() ? RETRY_MS : self.retry_ms * 2;
+
+	self.retry_ms = next_ms > RETRY_MS_MAX ? RETRY_MS_MAX : next_ms;
+	if (!list_is_empty(&self.messages))
+		uv_timer_start(&self.timer, on_retry, self.retry_ms, 0);
+}
+
+void systemd_flush(void)
+{
+	send_waiting();
 }
 
 /* A second sign of life behind the first says nothing new. */
@@ -298,7 +306,7 @@ static int enqueue(const char *text, int fd)
 	size_t bytes = strlen(text) + 1;
 	struct message *message;
 
-	if (!self.loop || (fd < 0 && is_repeated(text)))
+	if (fd < 0 && is_repeated(text))
 		return 0;
 	message = malloc(sizeof(*message) + bytes);
 	if (!message)
@@ -311,9 +319,9 @@ static int enqueue(const char *text, int fd)
 		return -error;
 	}
 	memcpy(message->text, text, bytes);
-	if (list_is_empty(&self.messages)) {
+	if (self.loop && list_is_empty(&self.messages)) {
 		self.retry_ms = RETRY_MS;
-		schedule();
+		uv_timer_start(&self.timer, on_retry, self.retry_ms, 0);
 	}
 	list_append(&self.messages, &message->link);
 	return 0;

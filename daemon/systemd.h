@@ -15,7 +15,7 @@
 #include <stdint.h>
 #include <uv.h>
 
-/* Watches the queue by @loop. Before this, and without a loop, what does not fit is lost. */
+/* Has the queue sent by @loop. Who has none calls systemd_flush again and again. */
 void systemd_init(uv_loop_t *loop);
 /* Drops what still waits. The loop has to run until its handles are closed. */
 void systemd_deinit(void);
@@ -53,6 +53,8 @@ bool systemd_has_store(void);
 int systemd_store(const char *name, int fd);
 /* Everything kept under @name is given up. Return: 0 or -ENOMEM. */
 int systemd_unstore(const char *name);
+/* Sends what it can of what waits. */
+void systemd_flush(void);
 /* Nothing waits here: the kernel has it all, and the manager gets it whatever becomes of us. */
 bool systemd_is_flushed(void);
 

@@ -201,6 +201,22 @@ TEST(what_waits_is_kept_although_its_giver_closed_it)
 	end();
 }
 
+TEST(without_a_loop_what_waits_goes_when_it_is_flushed)
+{
+	char text[512];
+
+	begin("16");
+	systemd_deinit();
+	fill();
+	while (receive(text, sizeof(text)) != NONE)
+		;
+	ck_assert(!systemd_is_flushed());
+	systemd_flush();
+	ck_assert(systemd_is_flushed());
+	ck_assert_int_ne(receive(text, sizeof(text)), NONE);
+	end();
+}
+
 TEST(signs_of_life_do_not_heap_up)
 {
 	char text[512];

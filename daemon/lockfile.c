@@ -1,0 +1,55 @@
+#include "daemon/lockfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+void lockfile_path(const char *socket, char path[LOCKFILE_PATH_MAX])
+{
+	snprintf(path, LOCKFILE_PATH_MAX, "%s.lock", socket);
+}
+
+/* True when the file that is locked is still the one that others would open. */
+static bool is_current(const char *path, int fd)
+{
+	struct stat here, there;
+
+	return fstat(fd, &here) == 0 && stat(path, &there) == 0 && here.st_ino == there.st_ino &&
+	       here.st_dev == there.st_dev;
+}
+
+int lockfile_take(const char *path, int *ret_fd)
+{
+	for (;;) {
+		int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+		if (fd < 0)
+			return -errno;
+		if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+			int error = errno == EWOULDBLOCK ? EADDRINUSE : errno;
+
+			close(fd);
+			return -error;
+		}
+		if (is_current(path, fd)) {
+			*ret_fd = fd;
+			return 0;
+		}
+		close(fd); /* its holder took it away while ending */
+	}
+}
+
+bool lockfile_is_held(const char *path, int fd)
+{
+	/* of the same opening, so that it succeeds for who holds it already */
+	return is_current(path, fd) && flock(fd, LOCK_EX | LOCK_NB) == 0;
+}
+
+void lockfile_remove(const char *path, int fd)
+{
+	unlink(path);
+	close(fd);
+}
