@@ -9,6 +9,7 @@
 #include "config.h"
 #include "daemon/broker.h"
 #include "daemon/dispatch.h"
+#include "daemon/keeper.h"
 #include "daemon/log.h"
 
 #define EXIT_CONFIG 78 /* EX_CONFIG: systemd shows it as a configuration error */
@@ -65,6 +66,8 @@ int main(int argc, char **argv)
 							      options.config_read :
 							      "all defaults, no file is there");
 		r = EXIT_SUCCESS;
+	} else if (options.supervise) {
+		r = keeper_serve(&options, argv);
 	} else {
 		r = broker_serve(&options, &interfaces);
 	}

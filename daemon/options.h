@@ -17,6 +17,7 @@
 struct options {
 	/* what to do */
 	bool user;
+	bool supervise;
 	bool check_config;
 	bool help;
 	bool version;
@@ -37,6 +38,7 @@ struct options {
 	/* how */
 	bool no_peer_pidfd;
 	bool no_passrights;
+	bool no_backoff;
 	struct policy policy;
 };
 

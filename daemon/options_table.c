@@ -17,6 +17,9 @@ const struct option_row option_rows[] = {
 	{ "config", OPTION_PATH, false, AT(config), 0, 0, 0,
 	  "configuration file (default: " SHMBROKER_SYSCONFDIR "/shmbroker/shmbroker.json;"
 	  " with --user: $XDG_CONFIG_HOME/shmbroker/shmbroker.json)" },
+	{ "supervise", OPTION_FLAG, false, AT(supervise), 0, 1, 0,
+	  "keep a broker running where systemd does not: restart it whenever it ends, with all that"
+	  " it had; SIGHUP restarts it, from a new binary if there is one; SIGTERM ends it" },
 	{ "check-config", OPTION_FLAG, false, AT(check_config), 0, 1, 0,
 	  "read the configuration, say what is wrong with it, and end" },
 	{ "client-socket", OPTION_PATH, true, AT(client_socket), 0, 0, 0,
@@ -41,6 +44,7 @@ const struct option_row option_rows[] = {
 	  "events queued for a monitor that reads slowly; what is more is dropped and counted" },
 	{ "no-peer-pidfd", OPTION_FLAG, false, AT(no_peer_pidfd), 0, 1, 0, NULL },
 	{ "no-passrights", OPTION_FLAG, false, AT(no_passrights), 0, 1, 0, NULL },
+	{ "no-backoff", OPTION_FLAG, false, AT(no_backoff), 0, 1, 0, NULL },
 	{ "help", OPTION_FLAG, false, AT(help), 0, 1, 0, "say this and end" },
 	{ "version", OPTION_FLAG, false, AT(version), 0, 1, 0, "say the version and end" },
 };

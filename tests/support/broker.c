@@ -34,13 +34,15 @@ static void print_log(const struct shmt_broker *broker)
 	fflush(stdout);
 }
 
-static void become(const struct shmt_broker *broker, const char *const *options)
+static void become(const struct shmt_broker *broker, const char *mode, const char *const *options)
 {
-	const char *argv[ARGUMENTS_MAX] = { shmt_program("SHMBROKERD"), "--client-socket",
-					    broker->address, "--control-socket", broker->control };
+	const char *argv[ARGUMENTS_MAX] = {
+		shmt_program("SHMBROKERD"), "--client-socket", broker->address,
+		"--control-socket",	    broker->control,   mode
+	};
 	int log = open(broker->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 
-	for (int i = 5; options && *options && i < ARGUMENTS_MAX - 1; i++)
+	for (int i = mode ? 6 : 5; options && *options && i < ARGUMENTS_MAX - 1; i++)
 		argv[i] = *options++;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (log >= 0 && dup2(log, 2) >= 0)
@@ -79,9 +81,12 @@ static void wait_until_ready(const struct shmt_broker *broker, int notify)
 	};
 	char text[256] = "";
 
-	poll(fds, 2, (int)shmt_scaled(5000));
-	if (fds[0].revents)
-		recv(notify, text, sizeof(text) - 1, 0);
+	do {
+		text[0] = '\0';
+		poll(fds, 2, (int)shmt_scaled(5000));
+		if (fds[0].revents)
+			text[recv(notify, text, sizeof(text) - 1, 0)] = '\0';
+	} while (*text && !strstr(text, "READY=1"));
 	close(fds[1].fd);
 	if (strstr(text, "READY=1"))
 		return;
@@ -89,7 +94,7 @@ static void wait_until_ready(const struct shmt_broker *broker, int notify)
 	ck_abort_msg("the broker at %s is not ready", broker->address);
 }
 
-struct shmt_broker shmt_broker_start(const char *const *options)
+static struct shmt_broker start(const char *mode, const char *const *options)
 {
 	struct shmt_broker broker = { .folder = "/tmp/shmbroker-test.XXXXXX" };
 	char path[96];
@@ -105,7 +110,7 @@ struct shmt_broker shmt_broker_start(const char *const *options)
 	ck_assert_int_ge(broker.pid, 0);
 	if (broker.pid == 0) {
 		setenv("NOTIFY_SOCKET", path, 1);
-		become(&broker, options);
+		become(&broker, mode, options);
 	}
 	wait_until_ready(&broker, notify);
 	close(notify);
@@ -113,12 +118,63 @@ struct shmt_broker shmt_broker_start(const char *const *options)
 	return broker;
 }
 
+struct shmt_broker shmt_broker_start(const char *const *options)
+{
+	return start(NULL, options);
+}
+
+/* Of the one that said last that it has started. */
+static pid_t last_started(const struct shmt_broker *broker)
+{
+	FILE *file = fopen(broker->log, "re");
+	char line[1024];
+	pid_t pid = 0;
+
+	while (file && fgets(line, sizeof(line), file)) {
+		const char *text = strstr(line, "event=started ");
+
+		text = text ? strstr(text, " pid=") : NULL;
+		if (text)
+			pid = (pid_t)strtol(text + 5, NULL, 10);
+	}
+	if (file)
+		fclose(file);
+	return pid;
+}
+
+void shmt_broker_next(struct shmt_broker *broker)
+{
+	struct timespec pause = { .tv_nsec = 1000000 };
+
+	for (unsigned long i = 0; i < shmt_scaled(8000); i++) {
+		pid_t pid = last_started(broker);
+
+		if (pid != 0 && pid != broker->pid) {
+			broker->pid = pid;
+			return;
+		}
+		nanosleep(&pause, NULL);
+	}
+	print_log(broker);
+	ck_abort_msg("no broker came after %d", broker->pid);
+}
+
+struct shmt_broker shmt_broker_supervised(const char *const *options)
+{
+	struct shmt_broker broker = start("--supervise", options);
+
+	broker.keeper = broker.pid;
+	shmt_broker_next(&broker);
+	return broker;
+}
+
 void shmt_broker_stop(struct shmt_broker *broker)
 {
+	pid_t pid = broker->keeper ? broker->keeper : broker->pid;
 	int status;
 
-	kill(broker->pid, SIGTERM);
-	ck_assert_int_eq(waitpid(broker->pid, &status, 0), broker->pid);
+	kill(pid, SIGTERM);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
 		print_log(broker);
 		ck_abort_msg("the broker ended with status 0x%x", (unsigned)status);
@@ -129,7 +185,8 @@ void shmt_broker_stop(struct shmt_broker *broker)
 void shmt_broker_kill(struct shmt_broker *broker)
 {
 	kill(broker->pid, SIGKILL);
-	waitpid(broker->pid, NULL, 0);
+	if (!broker->keeper)
+		waitpid(broker->pid, NULL, 0);
 }
 
 void shmt_broker_remove(struct shmt_broker *broker)

@@ -9,6 +9,7 @@
 
 struct shmt_broker {
 	pid_t pid;
+	pid_t keeper; /* its parent, 0 = none: it is ours */
 	char folder[64];
 	char address[96]; /* client socket */
 	char control[96]; /* control socket */
@@ -20,9 +21,13 @@ struct shmt_broker {
  * the sockets, and waits until it listens.
  */
 struct shmt_broker shmt_broker_start(const char *const *options);
-/* SIGTERM; the broker must end with 0. Removes the folder. */
+/* The same with --supervise: a keeper that starts another broker whenever this one ends. */
+struct shmt_broker shmt_broker_supervised(const char *const *options);
+/* Waits until its keeper has started one that is not @broker->pid, which becomes that one's. */
+void shmt_broker_next(struct shmt_broker *broker);
+/* SIGTERM to it or its keeper, which must end with 0. Removes the folder. */
 void shmt_broker_stop(struct shmt_broker *broker);
-/* SIGKILL; the folder and the socket files stay. */
+/* SIGKILL, of the broker in any case; the folder and the socket files stay. */
 void shmt_broker_kill(struct shmt_broker *broker);
 void shmt_broker_remove(struct shmt_broker *broker);
 /* A connected socket, close-on-exec. */
