@@ -25,6 +25,8 @@ checks="
 	restart_of_a_socket_leaves_the_service_alone
 	killed_service_comes_back
 	frozen_service_is_restarted_by_the_watchdog
+	store_is_as_large_as_the_broker_is_told
+	socket_that_the_broker_made_outlives_it
 	stop_is_clean
 	start_brings_the_sockets_along
 	enabling_the_service_enables_its_sockets
@@ -223,6 +225,38 @@ has_fed_the_watchdog() {
 	fed=$(property WatchdogTimestampMonotonic)
 	ready=$(property ActiveEnterTimestampMonotonic)
 	[ $((fed - ready)) -gt $(($1 * slow * 1000000)) ]
+}
+
+store_is_as_large_as_the_broker_is_told() {
+	most=$(property FileDescriptorStoreMax)
+	[ "$most" = 4096 ]
+	tr '\0' '\n' <"/proc/$(property MainPID)/environ" | grep "^FDSTORE=$most\$"
+}
+
+# Without socket units: what it makes itself, systemd keeps for the next one.
+socket_that_the_broker_made_outlives_it() {
+	folder=/run/check
+	systemd-run --quiet --unit=check-store -p Type=notify -p Restart=always -p RestartSec=1 \
+		-p FileDescriptorStoreMax=16 -E FDSTORE=16 "$(command -v shmbrokerd)" \
+		--client-socket=$folder/client --control-socket=$folder/control
+	eventually keeps_four
+	socket=$(stat -c %i $folder/client)
+	pid=$(property MainPID check-store)
+	for _ in 1 2 3; do
+		kill -KILL "$pid"
+		# There is no broker for a second, and yet nobody is refused.
+		answers $folder/client
+		[ "$(property MainPID check-store)" != "$pid" ]
+		pid=$(property MainPID check-store)
+		[ "$(stat -c %i $folder/client)" = "$socket" ]
+		keeps_four
+	done
+	fails shmbrokerd --client-socket=$folder/client --control-socket=$folder/control
+	systemctl stop check-store
+}
+
+keeps_four() {
+	[ "$(property NFileDescriptorStore check-store)" = 4 ]
 }
 
 stop_is_clean() {
