@@ -78,6 +78,8 @@ int shmp_stream_attach_writer(const struct shmp_segment *segment,
 	};
 	int r = shmp_spsc_ring_attach_producer(&ring, &writer.ring);
 
+	if (r == 0 && shmp_spsc_head(&writer.ring) % SHMP_STREAM_ALIGN != 0)
+		r = -EBADMSG;
 	if (r < 0)
 		return r;
 	/* [K] acquire; pairs with shmp_stream_skip */
@@ -127,6 +129,8 @@ int shmp_stream_attach_reader(const struct shmp_segment *segment,
 	struct shmp_spsc_consumer consumer;
 	int r = shmp_spsc_ring_attach_consumer(&ring, &consumer);
 
+	if (r == 0 && consumer.tail % SHMP_STREAM_ALIGN != 0)
+		r = -EBADMSG;
 	if (r < 0)
 		return r;
 	/* not the table: no loan is looked at before it was entered */

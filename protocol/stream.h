@@ -27,7 +27,8 @@
  * - Positions begin at 16, so that 0 is none: a look shows the metadata there.
  *
  * Hostile bytes: as in spsc.h; the word of a frame is loaded once and its slack bounded by the
- * message. A lent frame ends within a ring's length of the oldest that is held.
+ * message. A lent frame ends within a ring's length of the oldest that is held. A position that is no
+ * multiple of 16 is no frame's, and no address is made of it.
  *
  * Edges:
  * [M] metadata: set_metadata -> metadata, publishes the bytes before it
@@ -170,6 +171,10 @@ static inline int shmp_stream_reserve(struct shmp_stream_writer *writer, uint64_
 	r = shmp_spsc_reserve(&writer->ring, shmp_stream_message_bytes(size), &room);
 	if (SHMP_UNLIKELY(r != SHMP_DONE))
 		return r;
+	/* the position lies in memory that a hostile reader can write; whoever fills a frame relies on
+	 * this as on malloc's */
+	if (SHMP_UNLIKELY((uintptr_t)(room + SHMP_STREAM_WORD) % SHMP_STREAM_ALIGN != 0))
+		return -EBADMSG;
 	*ret_payload = room + SHMP_STREAM_WORD;
 	return SHMP_DONE;
 }

@@ -315,6 +315,28 @@ static int set_metadata(struct shmt_stream *stream, uint64_t size)
 	return shmp_stream_set_metadata(&stream->writer, bytes, size);
 }
 
+static void scribble(struct shmt_stream *stream, uint32_t place)
+{
+	atomic_store(&stream->segment.map.endpoints[place].cursor,
+		     cursor_of(stream, place) + SHMP_SPSC_HEADER);
+}
+
+/* Either side may scribble over the other's position: no address is given out that is not aligned. */
+TEST(positions_that_are_no_frame_s_are_corrupt)
+{
+	struct shmt_stream stream;
+	uint8_t *room;
+
+	shmt_stream_open(&stream, CAPACITY, METADATA);
+	scribble(&stream, SHMP_STREAM_WRITER);
+	ck_assert_int_eq(shmp_stream_reserve(&stream.writer, 100, &room), -EBADMSG);
+	ck_assert_int_eq(shmt_stream_write(&stream, 100, 1), -EBADMSG);
+	ck_assert_int_eq(shmp_stream_attach_writer(&stream.writer_map, &stream.writer), -EBADMSG);
+	scribble(&stream, SHMP_STREAM_READER);
+	ck_assert_int_eq(shmp_stream_attach_reader(&stream.reader_map, &stream.reader), -EBADMSG);
+	shmt_stream_free(&stream);
+}
+
 TEST(metadata_of_every_size_are_there_for_all_once)
 {
 	for (uint64_t size = 0; size <= METADATA; size++) {
