@@ -71,9 +71,11 @@ int shmp_rpc_post(struct shmp_rpc *rpc, uint64_t size, uint64_t deadline_ns, uin
 	if (size > rpc->view.message_max)
 		return SHMP_TOO_BIG;
 	slot = own_slot(rpc, index);
-	slot->deadline_ns = deadline_ns;
-	slot->request_bytes = size;
 	/* relaxed: the word publishes it */
+	atomic_store_explicit(&slot->deadline_ns, deadline_ns, memory_order_relaxed);
+	/* relaxed: as above */
+	atomic_store_explicit(&slot->request_bytes, size, memory_order_relaxed);
+	/* relaxed: as above */
 	atomic_store_explicit(&slot->caller, (uint32_t)rpc->incarnation, memory_order_relaxed);
 	rpc->filling = 0;
 	rpc->number = rpc->number == SHMP_RPC_NUMBER_MAX ? 1 : rpc->number + 1;
@@ -154,8 +156,10 @@ static int give_answer(struct shmp_rpc *rpc, uint64_t index, struct shmp_rpc_ans
 {
 	struct shmp_rpc_slot *slot = own_slot(rpc, index);
 
-	ret_answer->size = slot->answer_bytes;
-	ret_answer->status = slot->status;
+	/* relaxed: the word published it; once, since a hostile worker may change it */
+	ret_answer->size = atomic_load_explicit(&slot->answer_bytes, memory_order_relaxed);
+	/* relaxed: as above */
+	ret_answer->status = atomic_load_explicit(&slot->status, memory_order_relaxed);
 	ret_answer->data = shmp_rpc_answer_of(&rpc->view, slot);
 	if (ret_answer->size > rpc->view.message_max)
 		return -EBADMSG;
@@ -344,8 +348,10 @@ static bool is_worth_doing(struct shmp_rpc *rpc, struct shmp_rpc_slot *slot,
 {
 	enum shmp_rpc_state state = SHMP_RPC_TAKEN;
 
-	request->size = slot->request_bytes;
-	request->deadline_ns = slot->deadline_ns;
+	/* relaxed: the word published it; once, since a hostile client may change it */
+	request->size = atomic_load_explicit(&slot->request_bytes, memory_order_relaxed);
+	/* relaxed: as above */
+	request->deadline_ns = atomic_load_explicit(&slot->deadline_ns, memory_order_relaxed);
 	if (request->size > rpc->view.message_max)
 		state = SHMP_RPC_DEAD;
 	else if (request->deadline_ns != UINT64_MAX && shmp_clock_ns() >= request->deadline_ns)
@@ -421,8 +427,10 @@ int shmp_rpc_answer(struct shmp_rpc *rpc, const struct shmp_rpc_request *request
 	room = shmp_rpc_answer_of(&rpc->view, slot);
 	if (size != 0 && data != room)
 		memcpy(room, data, size);
-	slot->answer_bytes = size;
-	slot->status = status;
+	/* relaxed: the word publishes it */
+	atomic_store_explicit(&slot->answer_bytes, size, memory_order_relaxed);
+	/* relaxed: as above */
+	atomic_store_explicit(&slot->status, status, memory_order_relaxed);
 	if (!shmp_rpc_move(slot, taken, shmp_rpc_turned(taken, SHMP_RPC_DONE))) {
 		shmp_rpc_move(slot, orphan, shmp_rpc_turned(orphan, SHMP_RPC_FREE));
 		return SHMP_RPC_STALE;

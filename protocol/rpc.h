@@ -136,10 +136,11 @@ SHMP_FIELD(shmp_rpc_control, reserved, 88);
 
 struct shmp_rpc_slot {
 	_Alignas(64) _Atomic uint64_t word;
-	uint64_t deadline_ns; /* CLOCK_MONOTONIC; UINT64_MAX = none */
-	uint64_t request_bytes;
-	uint64_t answer_bytes;
-	int32_t status;		 /* the handler's */
+	/* published by the word; loaded once by the other side, whatever becomes of them meanwhile */
+	_Atomic uint64_t deadline_ns; /* CLOCK_MONOTONIC; UINT64_MAX = none */
+	_Atomic uint64_t request_bytes;
+	_Atomic uint64_t answer_bytes;
+	_Atomic int32_t status;	 /* the handler's */
 	_Atomic uint32_t caller; /* incarnation of the client, lower bits */
 	uint32_t reserved[6];
 };

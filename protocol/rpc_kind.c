@@ -285,12 +285,11 @@ static void describe_call(const struct shmp_rpc_view *view, uint64_t index, uint
 		"answered", "worker died", "expired", "?",
 	};
 	struct shmp_rpc_slot *slot = shmp_rpc_slot(view, index);
-	struct shmp_rpc_slot head;
 	bool is_done = shmp_rpc_state_of(word) == SHMP_RPC_DONE;
-	uint64_t size;
+	/* relaxed: whether it is of this call is told by the word afterwards */
+	uint64_t size = atomic_load_explicit(is_done ? &slot->answer_bytes : &slot->request_bytes,
+					     memory_order_relaxed);
 
-	shmp_look_copy(&head, slot, sizeof(head));
-	size = is_done ? head.answer_bytes : head.request_bytes;
 	*item = (struct shmp_item){
 		.what = is_done ? "answer" : "request",
 		.state = states[shmp_rpc_state_of(word)],
