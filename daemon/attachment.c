@@ -7,6 +7,7 @@
 
 #include "daemon/broker.h"
 #include "daemon/client.h"
+#include "daemon/keep.h"
 #include "daemon/nest.h"
 #include "daemon/place.h"
 #include "daemon/segment.h"
@@ -54,7 +55,6 @@ static int enlist(struct client *client, struct attachment *attachment)
 		client->attachments = list;
 		client->attachment_room = room;
 	}
-	attachment->id = ++client->attachment_id;
 	client->attachments[client->attachment_count++] = attachment;
 	return 0;
 }
@@ -77,6 +77,7 @@ static int prepare(struct attachment *attachment)
 
 	if (r != 0)
 		return r > 0 ? -EDQUOT : r;
+	attachment->id = ++client->attachment_id;
 	return enlist(client, attachment);
 }
 
@@ -114,6 +115,21 @@ static int beware_of(const struct client *client, struct segment *segment)
 	return 0;
 }
 
+/* Kept first: what a successor finds held is finished by it, what it does not find never was. */
+static int take(struct attachment *attachment)
+{
+	struct segment *segment = attachment->segment;
+	bool observes = attachment_observes(attachment);
+	int r = keep_attachment(attachment,
+				observes ? 0 : place_next_incarnation(segment, attachment->place));
+
+	if (r == 0 && !observes)
+		r = place_assign(segment, attachment->place, attachment);
+	if (r < 0)
+		keep_attachment_gone(attachment);
+	return r;
+}
+
 int attachment_open(struct client *client, struct segment *segment, const struct shmp_role *role,
 		    uint32_t place, struct attachment **ret_attachment)
 {
@@ -129,8 +145,8 @@ int attachment_open(struct client *client, struct segment *segment, const struct
 	r = prepare(attachment);
 	if (r == 0) {
 		r = role->observes || segment->parent ? beware_of(client, segment) : 0;
-		if (r == 0 && !role->observes)
-			r = place_assign(segment, place, attachment);
+		if (r == 0)
+			r = take(attachment);
 		if (r < 0)
 			delist(attachment);
 	}
@@ -145,6 +161,33 @@ int attachment_open(struct client *client, struct segment *segment, const struct
 	return 0;
 }
 
+int attachment_restore(struct client *client, struct segment *segment, const struct shmp_role *role,
+		       struct state_holding *kept, struct attachment **ret_attachment)
+{
+	struct attachment *attachment = calloc(1, sizeof(*attachment));
+	int r;
+
+	if (!attachment)
+		return -ENOMEM;
+	attachment->client = client;
+	attachment->segment = segment;
+	attachment->role = role;
+	attachment->place = kept->place;
+	attachment->id = state_read(&kept->id);
+	attachment->kept = kept;
+	attachment->charge = quota_force(&client->broker->quota, client->credentials.uid,
+					 QUOTA_ENDPOINTS, 1);
+	r = enlist(client, attachment);
+	if (r < 0) {
+		charge_release(&attachment->charge);
+		free(attachment);
+		return r;
+	}
+	segment->attachments++;
+	*ret_attachment = attachment;
+	return 0;
+}
+
 void attachment_close(struct attachment *attachment, bool died)
 {
 	struct segment *segment = attachment->segment;
@@ -155,6 +198,7 @@ void attachment_close(struct attachment *attachment, bool died)
 		tell("detached", attachment);
 	if (!attachment_observes(attachment))
 		place_vacate(segment, attachment->place, died);
+	keep_attachment_gone(attachment);
 	segment_release(segment);
 	charge_release(&attachment->charge);
 	free(attachment);

@@ -13,6 +13,7 @@
 struct client;
 struct segment;
 struct shmp_role;
+struct state_holding;
 
 struct attachment {
 	uint64_t id; /* within the client */
@@ -21,6 +22,8 @@ struct attachment {
 	const struct shmp_role *role;
 	struct charge charge;
 	uint32_t place; /* not an observer's */
+	bool is_held; /* while a Hello is worked off: its client says so */
+	struct state_holding *kept;
 };
 
 /*
@@ -28,6 +31,9 @@ struct attachment {
  */
 int attachment_open(struct client *client, struct segment *segment, const struct shmp_role *role,
 		    uint32_t place, struct attachment **ret_attachment);
+/* One that an earlier broker kept, as it was. Its place is place_restore_holder's. 0 or -errno. */
+int attachment_restore(struct client *client, struct segment *segment, const struct shmp_role *role,
+		       struct state_holding *kept, struct attachment **ret_attachment);
 /* Ends it, by itself or with its process; the place is repaired and its counterparts woken. */
 void attachment_close(struct attachment *attachment, bool died);
 

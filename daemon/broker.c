@@ -16,6 +16,7 @@
 #include "daemon/client.h"
 #include "daemon/disposal.h"
 #include "daemon/log.h"
+#include "daemon/recovery.h"
 #include "daemon/segment.h"
 #include "daemon/session.h"
 #include "daemon/systemd.h"
@@ -77,6 +78,8 @@ static void init_rooms(struct broker *broker)
 {
 	init_quota(broker);
 	broker->registry = REGISTRY_NULL;
+	broker->state = STATE_NULL;
+	broker->bundles = BUNDLES_NULL;
 	list_init(&broker->clients);
 	disposals_init(&broker->disposals);
 	reserve_init(&broker->reserve);
@@ -238,6 +241,7 @@ static void run_until_closed(struct broker *broker)
 void broker_deinit(struct broker *broker)
 {
 	broker->is_stopping = true;
+	state_freeze(&broker->state);
 	listener_close(&broker->client_listener);
 	listener_close(&broker->control_listener);
 	reserve_close(broker);
@@ -252,6 +256,8 @@ void broker_deinit(struct broker *broker)
 	listener_free(&broker->client_listener);
 	listener_free(&broker->control_listener);
 	registry_deinit(&broker->registry);
+	bundles_deinit(&broker->bundles);
+	state_close(&broker->state);
 	quota_deinit(&broker->quota);
 	if (broker->proc_fd_dir >= 0)
 		close(broker->proc_fd_dir);
@@ -263,6 +269,8 @@ int broker_serve(const struct options *options, const struct broker_interfaces *
 	static struct broker broker;
 	int r = broker_init(&broker, options);
 
+	if (r == 0)
+		r = recovery_run(&broker);
 	if (r == 0)
 		r = broker_listen(&broker, interfaces);
 	if (r == 0)

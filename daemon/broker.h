@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "daemon/bundle.h"
 #include "daemon/event.h"
 #include "daemon/handles.h"
 #include "daemon/list.h"
@@ -18,6 +19,7 @@
 #include "daemon/registry.h"
 #include "daemon/repair.h"
 #include "daemon/reserve.h"
+#include "daemon/state.h"
 #include "daemon/traffic.h"
 
 struct interface;
@@ -46,13 +48,16 @@ struct broker {
 	struct list clients; /* connected or in quarantine, oldest first */
 	struct events events;
 	struct list disposals;
+	struct state state;	/* none where nobody keeps it */
+	struct bundles bundles; /* what belongs to it */
 	struct broker_counters counters;
 	uint64_t client_serial;
 	uint64_t generation; /* of the segment made last */
 	uint64_t segment_bytes;
 	uint64_t endpoint_count;
 	uint64_t started_ns;
-	char epoch[33]; /* this run of the broker */
+	uint64_t restarts;     /* of brokers with this state */
+	char epoch[33];	       /* from the first start to the loss of all segments */
 	int proc_fd_dir;
 	bool has_abandoned;  /* after deinit: a thread is held up for ever, end by _exit */
 	bool is_stopping;    /* nobody is repaired or woken any more */

@@ -235,3 +235,10 @@ bool call_object_optional(struct call *call, const char *key, const cJSON **ret_
 
 	return settle(call, key, r, true);
 }
+
+bool call_array_optional(struct call *call, const char *key, const cJSON **ret_value)
+{
+	int r = shmp_json_array(call->message.parameters, key, ret_value);
+
+	return settle(call, key, r, true);
+}

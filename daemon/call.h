@@ -77,5 +77,7 @@ bool call_u64_optional(struct call *call, const char *key, uint64_t max, uint64_
 bool call_i64(struct call *call, const char *key, int64_t min, int64_t max, int64_t *ret_value);
 bool call_bool_optional(struct call *call, const char *key, bool *ret_value);
 bool call_object_optional(struct call *call, const char *key, const cJSON **ret_value);
+/* Of integers from 0 on. */
+bool call_array_optional(struct call *call, const char *key, const cJSON **ret_value);
 
 #endif

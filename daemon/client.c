@@ -2,12 +2,14 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "daemon/attachment.h"
 #include "daemon/broker.h"
+#include "daemon/keep.h"
 #include "daemon/liveness.h"
 #include "daemon/session.h"
 #include "protocol/waiter.h"
@@ -21,6 +23,7 @@ static void free_client(void *owner)
 	credentials_deinit(&client->credentials);
 	charge_release(&client->charge);
 	free(client->attachments);
+	free(client->kept_blocks);
 	free(client);
 }
 
@@ -76,7 +79,7 @@ static void enlist(struct client *client)
 {
 	struct broker *broker = client->broker;
 
-	client->serial = ++broker->client_serial;
+	client->serial = keep_next_serial(broker);
 	client->since_ns = shmp_clock_ns();
 	broker_random_text(client->token, sizeof(client->token));
 	list_append(&broker->clients, &client->link);
@@ -109,6 +112,64 @@ int client_new(struct broker *broker, int socket_fd, bool is_control, struct cli
 	return 0;
 }
 
+static void read_kept(struct client *client, const struct state_client *kept)
+{
+	client->credentials = (struct credentials){ .pid = (pid_t)kept->pid,
+						    .uid = kept->uid,
+						    .gid = kept->gid };
+	client->serial = kept->mark.owner;
+	client->since_ns = kept->since_ns;
+	client->start_time = kept->start_time;
+	client->attachment_id = state_read(&kept->attachment_id);
+	client->has_membarrier = kept->has_membarrier;
+	client->is_control = kept->is_control;
+	client->is_restored = true;
+	snprintf(client->token, sizeof(client->token), "%s", kept->token);
+	snprintf(client->name, sizeof(client->name), "%s", kept->name);
+}
+
+int client_restore(struct broker *broker, struct state_client *kept, int pidfd,
+		   struct client **ret_client)
+{
+	struct client *client = calloc(1, sizeof(*client));
+	int r;
+
+	if (!client) {
+		close(pidfd);
+		return -ENOMEM;
+	}
+	client->broker = broker;
+	client->pidfd = pidfd;
+	list_init(&client->link);
+	handles_init(&client->handles, client, free_client);
+	read_kept(client, kept);
+	client->charge = quota_force(&broker->quota, client->credentials.uid, QUOTA_CONNECTIONS, 1);
+	r = watch(client);
+	if (r < 0) {
+		client_close(client);
+		return r;
+	}
+	list_append(&broker->clients, &client->link);
+	client->kept = kept;
+	*ret_client = client;
+	return 0;
+}
+
+int client_make_room_kept(struct client *client)
+{
+	size_t room = client->kept_block_room ? 2 * client->kept_block_room : 2;
+	struct state_holdings **blocks;
+
+	if (client->kept_block_count < client->kept_block_room)
+		return 0;
+	blocks = realloc(client->kept_blocks, room * sizeof(struct state_holdings *));
+	if (!blocks)
+		return -ENOMEM;
+	client->kept_blocks = blocks;
+	client->kept_block_room = room;
+	return 0;
+}
+
 int client_identify(struct client *client, uint64_t start_time)
 {
 	int r = liveness_of_pid(client->credentials.pid, start_time, &client->pidfd);
@@ -124,6 +185,12 @@ void client_move(struct client *client, struct session *session)
 	struct session *earlier = client->session;
 	struct client *fresh = session->client;
 
+	if (client->is_restored) {
+		credentials_deinit(&client->credentials);
+		client->credentials = fresh->credentials;
+		fresh->credentials.groups = NULL;
+		client->is_restored = false;
+	}
 	client->session = session;
 	session->client = client;
 	fresh->session = NULL;
@@ -164,6 +231,7 @@ void client_close(struct client *client)
 {
 	assert(client->attachment_count == 0 && !client->is_closing);
 	client->is_closing = true;
+	keep_client_gone(client);
 	list_remove(&client->link);
 	if (client->session)
 		client->session->client = NULL;

@@ -28,6 +28,8 @@
 struct attachment;
 struct broker;
 struct session;
+struct state_client;
+struct state_holdings;
 
 struct client {
 	struct broker *broker;
@@ -45,9 +47,14 @@ struct client {
 	size_t attachment_count;
 	size_t attachment_room;
 	uint64_t attachment_id; /* given out last */
+	struct state_client *kept;
+	struct state_holdings **kept_blocks;
+	size_t kept_block_count;
+	size_t kept_block_room;
 	bool has_membarrier;
 	bool is_control; /* came by the control socket */
 	bool is_closing;
+	bool is_restored; /* from what an earlier broker kept: its groups are not known */
 	char token[CLIENT_TOKEN_BYTES];
 	char name[CLIENT_NAME_MAX + 1]; /* what it calls itself */
 };
@@ -57,6 +64,11 @@ struct client {
  * connections; another -errno.
  */
 int client_new(struct broker *broker, int socket_fd, bool is_control, struct client **ret_client);
+/* One that an earlier broker kept, in quarantine; takes @pidfd. 0 or -errno. */
+int client_restore(struct broker *broker, struct state_client *kept, int pidfd,
+		   struct client **ret_client);
+/* Room for one more of kept_blocks. 0 or -ENOMEM. */
+int client_make_room_kept(struct client *client);
 /* Starts to watch an unidentified one's process. 0; -EINVAL not the process it says it is. */
 int client_identify(struct client *client, uint64_t start_time);
 /* Gives @session to the earlier @client of the same process; the fresh one ends. */

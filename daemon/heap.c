@@ -93,6 +93,32 @@ static size_t position_of(const struct heap *heap, uint64_t offset)
 	return low;
 }
 
+int heap_take_at(struct heap *heap, uint64_t offset, uint64_t bytes)
+{
+	size_t at = position_of(heap, offset + 1);
+	struct heap_range *range = at > 0 ? &heap->ranges[at - 1] : NULL;
+	uint64_t before, behind;
+	int r;
+
+	if (!range || offset - range->offset > range->bytes ||
+	    bytes > range->bytes - (offset - range->offset))
+		return -EBADMSG;
+	r = make_room(heap, heap->taken + 1);
+	if (r < 0)
+		return r;
+	range = &heap->ranges[at - 1];
+	before = offset - range->offset;
+	behind = range->bytes - before - bytes;
+	heap->taken++;
+	heap->free_bytes -= bytes;
+	range->bytes = before;
+	if (behind > 0)
+		insert(heap, at, (struct heap_range){ offset + bytes, behind });
+	if (before == 0)
+		drop(heap, at - 1);
+	return 0;
+}
+
 void heap_give(struct heap *heap, uint64_t offset, uint64_t bytes)
 {
 	size_t at = position_of(heap, offset);

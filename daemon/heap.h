@@ -30,6 +30,8 @@ void heap_deinit(struct heap *heap);
 
 /* 0; 1 when no free range is large enough; -ENOMEM. @bytes: not 0. */
 int heap_take(struct heap *heap, uint64_t bytes, uint64_t *ret_offset);
+/* Just this range. 0; -EBADMSG when not all of it is free; -ENOMEM. */
+int heap_take_at(struct heap *heap, uint64_t offset, uint64_t bytes);
 /* Never fails: the room for it was made when the piece was taken. */
 void heap_give(struct heap *heap, uint64_t offset, uint64_t bytes);
 

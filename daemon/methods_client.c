@@ -92,6 +92,34 @@ static bool hello_identify(struct call *call)
 	return false;
 }
 
+/*
+ * Of what an earlier connection or an earlier broker gave it, the client has only what it lists:
+ * the answer to an Attach may have been lost. It has not touched the others.
+ */
+static bool hello_held(struct call *call, struct client *client)
+{
+	const cJSON *held = NULL, *item;
+
+	if (!call_array_optional(call, "held", &held))
+		return false;
+	if (!held)
+		return true;
+	for (size_t i = 0; i < client->attachment_count; i++)
+		client->attachments[i]->is_held = false;
+	cJSON_ArrayForEach(item, held)
+	{
+		struct attachment *attachment = attachment_find(client,
+								(uint64_t)item->valuedouble);
+
+		if (attachment)
+			attachment->is_held = true;
+	}
+	for (size_t i = client->attachment_count; i > 0; i--)
+		if (!client->attachments[i - 1]->is_held)
+			attachment_close(client->attachments[i - 1], false);
+	return true;
+}
+
 /* Takes up an earlier client's session if this is its process. */
 static bool hello_resume(struct call *call, bool *ret_resumed)
 {
@@ -112,7 +140,7 @@ static bool hello_resume(struct call *call, bool *ret_resumed)
 	}
 	client_move(earlier, session);
 	*ret_resumed = true;
-	return true;
+	return hello_held(call, earlier);
 }
 
 static void hello(struct call *call)
@@ -326,8 +354,8 @@ static void ring(struct call *call)
 }
 
 static const struct method methods[] = {
-	{ "Hello", "name membarrier start_time resume", hello },
-	{ "Create", "name kind options mode reuse owner group huge_pages prefault mlock init",
+	{ "Hello", "name membarrier start_time resume held", hello },
+	{ "Create", "name kind options mode reuse owner group huge_pages prefault mlock init tag",
 	  method_create },
 	{ "Attach", "name kind role kind_version options", method_attach },
 	{ "Detach", "id endpoint incarnation", method_detach },

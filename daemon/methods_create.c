@@ -33,6 +33,7 @@ struct request {
 	struct shmp_plan plan;
 	struct ownership owner;
 	bool reuse;
+	uint64_t tag; /* of this call, 0 = none */
 	void *init; /* the kind's affair; its owner's to free */
 	size_t init_bytes;
 };
@@ -278,6 +279,7 @@ static bool read_request(struct call *call, struct request *request)
 	return (request->parent ? read_no_owner(call, request->parent, &request->owner) :
 				  read_owner(call, &request->owner)) &&
 	       call_bool_optional(call, "reuse", &request->reuse) &&
+	       call_u64_optional(call, "tag", INT64_MAX, &request->tag) &&
 	       make_plan(call, request->parent, request->kind, &request->plan) &&
 	       read_memory(call, request->parent, request->kind, &request->plan) &&
 	       read_init(call, request);
@@ -307,6 +309,11 @@ static void answer_mismatch(struct call *call, const struct segment *segment, co
 static void answer_existing(struct call *call, const struct segment *segment,
 			    const struct request *request)
 {
+	/* said again, by one who did not get the answer */
+	if (request->tag != 0 && segment->tag == request->tag) {
+		answer(call, segment, true);
+		return;
+	}
 	if (!request->reuse) {
 		call_fault(call, SHMP_FAULT_EXISTS, &(struct about){ .name = segment->name },
 			   "%s exists already, of kind %s", segment->name, segment->kind->name);
@@ -573,6 +580,7 @@ static void begin_inside(struct call *call, struct request *request)
 		answer_failure(call, request, r, QUOTA_SEGMENTS);
 	if (r != 0)
 		return;
+	segment->tag = request->tag;
 	segment->init = request->init;
 	segment->init_bytes = request->init_bytes;
 	request->init = NULL;
@@ -602,6 +610,7 @@ static void begin(struct call *call, struct request *request)
 	r = segment_new(call_broker(call), request->name, request->kind, &request->plan,
 			&request->owner, &quota, &segment);
 	if (r == 0) {
+		segment->tag = request->tag;
 		segment->init = request->init;
 		segment->init_bytes = request->init_bytes;
 		request->init = NULL;

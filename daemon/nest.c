@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "daemon/keep.h"
 #include "daemon/segment.h"
 #include "protocol/name.h"
 
@@ -102,17 +103,72 @@ int nest_take(struct segment *object)
 	return 0;
 }
 
+static struct shmp_holding holding_of(const struct segment *object)
+{
+	return (struct shmp_holding){ .generation = object->generation,
+				      .index = object->entry,
+				      .kind = object->kind->id,
+				      .control_bytes = object->plan.ctl_bytes,
+				      .data_offset = object->plan.data_offset,
+				      .data_bytes = object->plan.data_bytes };
+}
+
 void nest_enlist(const struct segment *object)
 {
 	const struct segment *parent = object->parent;
+	struct shmp_holding holding = holding_of(object);
 
-	holder_of(parent)->enlist(&parent->nest->map, shmp_name_object(object->name),
-				  &(struct shmp_holding){ .generation = object->generation,
-							  .index = object->entry,
-							  .kind = object->kind->id,
-							  .control_bytes = object->plan.ctl_bytes,
-							  .data_offset = object->plan.data_offset,
-							  .data_bytes = object->plan.data_bytes });
+	holder_of(parent)->enlist(&parent->nest->map, shmp_name_object(object->name), &holding);
+}
+
+static int restore_memory(struct nest *nest, const struct shmp_plan *plan)
+{
+	int r = heap_take_at(&nest->control, plan->ctl_offset, plan->ctl_bytes);
+
+	if (r < 0 || plan->data_bytes == 0)
+		return r;
+	r = heap_take_at(&nest->data, plan->data_offset, plan->data_bytes);
+	if (r < 0)
+		heap_give(&nest->control, plan->ctl_offset, plan->ctl_bytes);
+	return r;
+}
+
+int nest_restore(struct segment *object)
+{
+	struct nest *nest = object->parent->nest;
+	int r;
+
+	if (object->is_linked &&
+	    (object->entry >= nest->entry_count || nest->entries[object->entry]))
+		return -EBADMSG;
+	r = restore_memory(nest, &object->plan);
+	if (r < 0)
+		return r;
+	if (object->is_linked) {
+		nest->entries[object->entry] = object;
+		nest->used++;
+	}
+	list_append(&nest->objects, &object->sibling);
+	return 0;
+}
+
+void nest_relist(const struct segment *parent)
+{
+	const struct nest *nest = parent->nest;
+
+	holder_of(parent)->relist_begin(&nest->map);
+	for (uint32_t i = 0; i < nest->entry_count; i++) {
+		const struct segment *object = nest->entries[i];
+
+		if (object) {
+			struct shmp_holding holding = holding_of(object);
+
+			holder_of(parent)->relist(&nest->map, shmp_name_object(object->name),
+						  &holding);
+		}
+	}
+	holder_of(parent)->relist_end(&nest->map);
+	tell_room(parent);
 }
 
 void nest_delist(struct segment *object)
@@ -167,6 +223,9 @@ int nest_beware(struct segment *parent)
 		if (object->is_ready)
 			r = beware(object);
 	}
-	nest->has_strangers |= r == 0;
+	if (r == 0) {
+		nest->has_strangers = true;
+		keep_strangers(parent);
+	}
 	return r;
 }

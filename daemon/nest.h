@@ -51,6 +51,10 @@ uint32_t nest_name_bytes(const struct segment *parent);
 
 /* Entry and memory for @object, whose plan gets its offsets. 0; -ENOMEM; or an enum nest_lack. */
 int nest_take(struct segment *object);
+/* What it had under an earlier broker, its entry included if it is linked. 0 or -errno. */
+int nest_restore(struct segment *object);
+/* Makes the table that clients read say just what is there, whatever an earlier broker left. */
+void nest_relist(const struct segment *parent);
 /* Tells clients of it: it is complete. */
 void nest_enlist(const struct segment *object);
 /* Its name is free from here on. */

@@ -9,6 +9,7 @@
 #include "daemon/broker.h"
 #include "daemon/client.h"
 #include "daemon/disposal.h"
+#include "daemon/keep.h"
 #include "daemon/log.h"
 #include "daemon/segment.h"
 #include "protocol/doorbell.h"
@@ -52,29 +53,37 @@ static void write_holder(const struct shmp_segment *map, uint32_t index,
 	record->uid = client->credentials.uid;
 }
 
-static int take(struct segment *segment, const struct shmp_segment *map, uint32_t index,
-		const struct client *client)
+uint64_t place_next_incarnation(const struct segment *segment, uint32_t index)
 {
-	int r;
+	return segment->places[index].incarnation + 1;
+}
 
-	/* before anybody of this process can publish or wait */
-	if (!client->has_membarrier) {
-		r = segment->kind->require_fence(map);
-		if (r < 0)
-			return r;
-	}
+/* The broker's own table, and what a successor will know of it. */
+static void enter(struct segment *segment, uint32_t index, struct attachment *holder)
+{
+	struct place *place = &segment->places[index];
+
+	place->incarnation = place_next_incarnation(segment, index);
+	place->holder = holder;
+	place->role = holder->role;
+	place->pid = holder->client->credentials.pid;
+	place->uid = holder->client->credentials.uid;
+	segment->broker->endpoint_count++;
+	keep_place(segment, index, STATE_PLACE_HELD);
+}
+
+/* Until the holder is told, this can be done again. */
+static void show(const struct segment *segment, const struct shmp_segment *map, uint32_t index)
+{
 	segment->kind->attach(map, index);
-	segment->places[index].incarnation++;
-	write_holder(map, index, client);
+	write_holder(map, index, segment->places[index].holder->client);
 	write_record(map, segment, index, SHMP_ENDPOINT_ACTIVE);
 	/* a counterpart may be waiting for somebody to come */
 	segment->kind->wake(map);
-	return 0;
 }
 
 int place_assign(struct segment *segment, uint32_t index, struct attachment *holder)
 {
-	struct place *place = &segment->places[index];
 	struct client *client = holder->client;
 	struct shmp_segment map;
 	const char *why = "";
@@ -86,25 +95,28 @@ int place_assign(struct segment *segment, uint32_t index, struct attachment *hol
 	if (r < 0)
 		log_event(LOG_WARNING, "corrupt", "segment=%s pid=%d uid=%u message=\"%s\"",
 			  segment->name, client->credentials.pid, client->credentials.uid, why);
-	if (r == 0)
-		r = take(segment, &map, index, client);
+	/* before anybody of this process can publish or wait */
+	if (r == 0 && !client->has_membarrier)
+		r = segment->kind->require_fence(&map);
+	if (r == 0) {
+		enter(segment, index, holder);
+		show(segment, &map, index);
+	}
 	shmp_segment_unmap(&map);
 	if (r < 0)
 		return r;
-	place->holder = holder;
-	place->role = holder->role;
-	place->pid = client->credentials.pid;
-	place->uid = client->credentials.uid;
-	segment->broker->endpoint_count++;
 	segment_ring(segment);
 	return 0;
 }
 
-static void close_bell(struct broker *broker, struct place *place)
+static void close_bell(struct segment *segment, uint32_t index)
 {
+	struct place *place = &segment->places[index];
+
+	keep_bell_gone(segment, index);
 	if (place->ring_fd < 0)
 		return;
-	dispose_pair(broker, place->ring_fd, place->poll_fd, place->uid);
+	dispose_pair(segment->broker, place->ring_fd, place->poll_fd, place->uid);
 	place->ring_fd = -1;
 	place->poll_fd = -1;
 }
@@ -140,6 +152,7 @@ int place_repair(struct segment *segment, uint32_t index)
 
 	if (run_repair(segment, index) != 0)
 		return 1;
+	keep_place(segment, index, place->has_died ? STATE_PLACE_DEAD : STATE_PLACE_LEFT);
 	place->is_repairing = false;
 	segment->repairing--;
 	if (!place->has_died)
@@ -160,7 +173,8 @@ void place_vacate(struct segment *segment, uint32_t index, bool died)
 	assert(place->holder && !place->is_repairing);
 	place->holder = NULL;
 	segment->broker->endpoint_count--;
-	close_bell(segment->broker, place);
+	keep_place(segment, index, died ? STATE_PLACE_DYING : STATE_PLACE_LEAVING);
+	close_bell(segment, index);
 	if (segment->broker->is_stopping)
 		return;
 	place->has_died = died;
@@ -181,10 +195,93 @@ static bool bell_works(const struct place *place)
 int place_make_bell(struct segment *segment, uint32_t index)
 {
 	struct place *place = &segment->places[index];
-	struct broker *broker = segment->broker;
+	int r;
 
 	if (bell_works(place))
 		return 0;
-	close_bell(broker, place);
-	return shmp_doorbell_make(broker->has_passrights, &place->ring_fd, &place->poll_fd);
+	close_bell(segment, index);
+	r = shmp_doorbell_make(segment->broker->has_passrights, &place->ring_fd, &place->poll_fd);
+	if (r == 0)
+		r = keep_bell(segment, index);
+	if (r < 0)
+		close_bell(segment, index);
+	return r;
+}
+
+/* What an earlier broker kept. */
+
+static const struct shmp_role *kept_role(const struct segment *segment,
+					 const struct state_place *kept)
+{
+	return kept->role < segment->kind->role_count ? &segment->kind->roles[kept->role] : NULL;
+}
+
+void place_restore(struct segment *segment, uint32_t index, struct state_place *kept)
+{
+	struct place *place = &segment->places[index];
+	uint64_t word = state_read(&kept->word);
+	enum state_place_status status = (enum state_place_status)(word & 0xff);
+
+	place->kept = kept;
+	place->deaths = (uint32_t)(word >> 8) - (status == STATE_PLACE_DYING);
+	place->incarnation = kept->incarnation;
+	place->has_died = status == STATE_PLACE_DYING || status == STATE_PLACE_DEAD;
+	if (status == STATE_PLACE_NEVER)
+		return;
+	place->role = kept_role(segment, kept);
+	place->pid = (pid_t)kept->pid;
+	place->uid = kept->uid;
+	if (status != STATE_PLACE_DYING && status != STATE_PLACE_LEAVING)
+		return;
+	place->is_repairing = true;
+	segment->repairing++;
+	repair_later(segment);
+}
+
+bool place_is_kept_for(const struct segment *segment, uint32_t index, uint64_t incarnation)
+{
+	const struct place *place = &segment->places[index];
+
+	return place->kept && (state_read(&place->kept->word) & 0xff) == STATE_PLACE_HELD &&
+	       place->incarnation == incarnation && !place->holder;
+}
+
+/* The shared record, too, says that he holds it. */
+static bool is_shown(const struct segment *segment, const struct shmp_segment *map, uint32_t index)
+{
+	const struct shmp_endpoint *record = &map->endpoints[index];
+
+	return shmp_endpoint_look(record) == SHMP_ENDPOINT_ACTIVE &&
+	       shmp_endpoint_incarnation(record) == segment->places[index].incarnation;
+}
+
+int place_restore_holder(struct segment *segment, uint32_t index, struct attachment *holder)
+{
+	struct place *place = &segment->places[index];
+	struct shmp_segment map;
+	int r = segment_map(segment, SHMP_ACCESS_WRITE, false, &map);
+
+	if (r < 0)
+		return r;
+	place->holder = holder;
+	place->role = holder->role;
+	segment->broker->endpoint_count++;
+	if (!is_shown(segment, &map, index))
+		show(segment, &map, index);
+	shmp_segment_unmap(&map);
+	return 0;
+}
+
+void place_restore_end(struct segment *segment, uint32_t index)
+{
+	struct place *place = &segment->places[index];
+
+	if (!place->kept || place->holder ||
+	    (state_read(&place->kept->word) & 0xff) != STATE_PLACE_HELD)
+		return;
+	keep_place(segment, index, STATE_PLACE_DYING);
+	place->has_died = true;
+	place->is_repairing = true;
+	segment->repairing++;
+	repair_later(segment);
 }

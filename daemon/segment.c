@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include "daemon/broker.h"
+#include "daemon/bundle.h"
+#include "daemon/keep.h"
 #include "daemon/nest.h"
 #include "protocol/doorbell.h"
 #include "protocol/varlink.h"
@@ -33,6 +35,7 @@ static void segment_free(struct segment *segment)
 	for (uint32_t i = 0; i < segment->plan.endpoint_count; i++) {
 		assert(segment->places[i].ring_fd < 0);
 	}
+	keep_segment_gone(segment);
 	if (segment->bytes.user)
 		segment->broker->segment_bytes -= segment_bytes(segment);
 	charge_release(&segment->bytes);
@@ -133,7 +136,7 @@ int segment_new(struct broker *broker, const char *name, const struct shmp_kind 
 		return r;
 	}
 	segment->is_linked = true;
-	segment->generation = ++broker->generation;
+	segment->generation = keep_next_generation(broker);
 	*ret_segment = segment;
 	return 0;
 }
@@ -195,7 +198,7 @@ int segment_new_inside(struct segment *parent, const char *name, const struct sh
 		return r;
 	}
 	segment->is_linked = true;
-	segment->generation = ++broker->generation;
+	segment->generation = keep_next_generation(broker);
 	*ret_segment = segment;
 	return 0;
 }
@@ -222,9 +225,102 @@ int segment_complete(struct segment *segment)
 	    segment->kind->require_pieces)
 		segment->kind->require_pieces(&map);
 	shmp_segment_unmap(&map);
+	r = keep_segment(segment);
+	if (r < 0)
+		return r;
 	segment->is_ready = true;
 	if (segment->parent)
 		nest_enlist(segment);
+	return 0;
+}
+
+/* As its plan says: an object borrows its parent's. */
+static int take_fds(struct segment *segment, const struct bundle_finding *finding)
+{
+	const struct shmp_plan *plan = &segment->plan;
+	struct shmp_segment_fds *fds = &segment->fds;
+	size_t count = 1 + (plan->data_bytes != 0) + (plan->objects_bytes != 0), at = 0;
+
+	if (finding->fd_count != count) {
+		for (size_t i = 0; i < finding->fd_count; i++)
+			close(finding->fds[i]);
+		return -EBADMSG;
+	}
+	fds->ctl = finding->fds[at++];
+	if (plan->data_bytes != 0)
+		fds->data = finding->fds[at++];
+	if (plan->objects_bytes != 0)
+		fds->objects = finding->fds[at++];
+	return shmp_segment_open_readonly(segment->broker->proc_fd_dir, fds);
+}
+
+static int restore_memory(struct segment *segment, struct segment *parent,
+			  const struct bundle_finding *finding)
+{
+	struct broker *broker = segment->broker;
+	int r;
+
+	if (parent) {
+		segment->parent = parent;
+		r = nest_restore(segment);
+		if (r < 0) {
+			segment->parent = NULL;
+			return r;
+		}
+		parent->objects++;
+		borrow_fds(segment);
+		return 0;
+	}
+	segment->bytes = quota_force(&broker->quota, segment->ownership.uid, QUOTA_BYTES,
+				     segment_bytes(segment));
+	if (segment->bytes.user)
+		broker->segment_bytes += segment_bytes(segment);
+	r = take_fds(segment, finding);
+	if (r == 0 && segment->kind->holder)
+		r = nest_new(segment, &segment->nest);
+	return r;
+}
+
+static void read_kept(struct segment *segment, const struct state_segment *kept)
+{
+	uint64_t flags = state_read(&kept->flags);
+
+	segment->generation = kept->mark.owner;
+	segment->created_ns = kept->created_ns;
+	segment->tag = kept->tag;
+	segment->ownership = (struct ownership){ kept->uid, kept->gid, kept->mode };
+	segment->entry = kept->entry;
+	segment->is_linked = (flags & STATE_LINKED) != 0;
+}
+
+int segment_restore(struct broker *broker, struct state_segment *kept, const char *name,
+		    const struct shmp_kind *kind, struct segment *parent,
+		    const struct bundle_finding *finding, struct segment **ret_segment)
+{
+	struct segment *segment = allocate(name, &kept->plan);
+	int r;
+
+	if (!segment)
+		return -ENOMEM;
+	segment->broker = broker;
+	segment->kind = kind;
+	read_kept(segment, kept);
+	segment->charge = quota_force(&broker->quota, segment->ownership.uid, QUOTA_SEGMENTS, 1);
+	r = restore_memory(segment, parent, finding);
+	if (r == 0 && segment->is_linked) {
+		r = registry_add(&broker->registry, segment);
+		if (r < 0 && segment->parent)
+			nest_delist(segment);
+	}
+	if (r < 0) {
+		segment_free(segment);
+		return r;
+	}
+	if (segment->nest)
+		segment->nest->has_strangers = (state_read(&kept->flags) & STATE_STRANGERS) != 0;
+	segment->is_ready = true;
+	segment->kept = kept;
+	*ret_segment = segment;
 	return 0;
 }
 
@@ -250,6 +346,7 @@ void segment_unlink(struct segment *segment)
 	assert(segment->is_linked);
 	if (segment->nest)
 		unlink_objects(segment);
+	keep_unlinked(segment);
 	if (segment->parent)
 		nest_delist(segment);
 	registry_remove(&segment->broker->registry, segment);

@@ -22,8 +22,11 @@
 
 struct attachment;
 struct broker;
+struct bundle_finding;
 struct call;
 struct nest;
+struct state_place;
+struct state_segment;
 
 /* One endpoint's place. */
 struct place {
@@ -37,6 +40,7 @@ struct place {
 	bool has_died;	   /* how he went */
 	int ring_fd;	   /* doorbell, -1 = none */
 	int poll_fd;	   /* its other end, so that asking twice gives the same */
+	struct state_place *kept;
 };
 
 struct segment {
@@ -52,6 +56,8 @@ struct segment {
 	struct ownership ownership;
 	uint64_t generation;
 	uint64_t created_ns;  /* CLOCK_REALTIME */
+	uint64_t tag;	      /* of the call that made it, 0 = none: it may be said again */
+	struct state_segment *kept;
 	struct charge charge; /* of the segment */
 	struct charge bytes;  /* of its memory */
 	bool is_ready;	      /* complete */
@@ -82,6 +88,13 @@ int segment_new(struct broker *broker, const char *name, const struct shmp_kind 
  */
 int segment_new_inside(struct segment *parent, const char *name, const struct shmp_kind *kind,
 		       const struct shmp_plan *plan, struct segment **ret_segment);
+/*
+ * Takes up what an earlier broker kept, with the descriptors that were found for it; an object
+ * takes its parent's, which is there already. 0 or -errno.
+ */
+int segment_restore(struct broker *broker, struct state_segment *kept, const char *name,
+		    const struct shmp_kind *kind, struct segment *parent,
+		    const struct bundle_finding *finding, struct segment **ret_segment);
 /* Reserved by now: seals and initialises it and makes it visible. 0 or -errno. */
 int segment_complete(struct segment *segment);
 /* Frees the name, and those of all objects; the segment goes when nobody needs it any more. */

@@ -21,6 +21,10 @@
 
 #define CLIENT_SPIN_NS		  INT64_C(20000)
 #define CLIENT_CONTROL_TIMEOUT_NS UINT64_C(5000000000)
+/* A broker that ends with each call is not asked for ever. */
+#define CLIENT_ATTEMPTS 8
+/* What fits in a request, with room to spare. */
+#define CLIENT_HELD_MAX 4096
 
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77 /* Linux 6.5; older headers lack it */
@@ -54,6 +58,22 @@ static uint64_t client_start_time(int socket)
 	return at ? strtoull(at + 1, NULL, 10) : 0;
 }
 
+/* What of the session is open: what else the broker has of it, nobody was told of. */
+static void client_add_held(const struct shmc_client *client, cJSON *parameters)
+{
+	cJSON *held = cJSON_AddArrayToObject(parameters, "held");
+	size_t count = 0;
+
+	for (const struct shmc__object *at = client->objects; at; at = at->next) {
+		if (at->session != client->session)
+			continue;
+		cJSON_AddItemToArray(held, cJSON_CreateNumber((double)at->id));
+		count++;
+	}
+	if (count > CLIENT_HELD_MAX)
+		cJSON_DeleteItemFromObjectCaseSensitive(parameters, "held");
+}
+
 static cJSON *client_hello(struct shmc_client *client)
 {
 	uint64_t start_time = client_start_time(client->control.wire.fd);
@@ -63,8 +83,10 @@ static cJSON *client_hello(struct shmc_client *client)
 	cJSON_AddBoolToObject(parameters, "membarrier", client->has_membarrier);
 	if (start_time)
 		shmp_json_add_u64(parameters, "start_time", start_time);
-	if (client->token[0] != '\0')
+	if (client->token[0] != '\0') {
 		cJSON_AddStringToObject(parameters, "resume", client->token);
+		client_add_held(client, parameters);
+	}
 	return parameters;
 }
 
@@ -143,8 +165,9 @@ static enum shmc_result client_call_failed(const struct shmc_client *client, con
 			   method, client->connected_to);
 }
 
+/* *ret_r: 0, or why there was no answer. */
 static enum shmc_result client_say_hello(struct shmc_client *client, uint64_t deadline_ns,
-					 struct shmc_error *error)
+					 int *ret_r, struct shmc_error *error)
 {
 	cJSON *parameters = client_hello(client);
 	struct shmc__reply reply;
@@ -162,23 +185,31 @@ static enum shmc_result client_say_hello(struct shmc_client *client, uint64_t de
 	}
 	if (r < 0)
 		result = client_call_failed(client, "Hello", r, error);
+	*ret_r = r;
 	if (result != SHMC_OK)
 		shmc__control_close(&client->control);
 	return result;
 }
 
-/* A connection with a session, the one there is or a new one. */
+/*
+ * A connection with a session, the one there is or a new one. A broker that is replaced may end
+ * between the connection and its answer, and the next one is there at once.
+ */
 static enum shmc_result client_ensure(struct shmc_client *client, uint64_t deadline_ns,
 				      struct shmc_error *error)
 {
-	enum shmc_result result;
+	enum shmc_result result = SHMC_BROKER_LOST;
+	int r = -EPIPE;
 
 	/* finds out whether the broker hung up, and takes what came meanwhile */
 	if (shmc__control_collect(&client->control) == 0)
 		return SHMC_OK;
-	result = client_connect(client, deadline_ns, error);
-	if (result == SHMC_OK)
-		result = client_say_hello(client, deadline_ns, error);
+	for (int attempt = 0; attempt < CLIENT_ATTEMPTS && r == -EPIPE; attempt++) {
+		result = client_connect(client, deadline_ns, error);
+		if (result != SHMC_OK)
+			return result;
+		result = client_say_hello(client, deadline_ns, &r, error);
+	}
 	return result;
 }
 
@@ -207,7 +238,8 @@ enum shmc_result shmc__client_call(struct shmc_client *client, const char *metho
 
 	client_method(full, sizeof(full), method);
 	/* A broker that was restarted may be noticed by the call only: then it is made again. */
-	for (int attempt = 0; attempt < 2; attempt++) {
+	for (int attempt = 0; attempt < CLIENT_ATTEMPTS; attempt++) {
+		client->is_repeated = attempt > 0;
 		result = client_ensure(client, deadline_ns, error);
 		if (result != SHMC_OK)
 			return result;
@@ -437,6 +469,9 @@ enum shmc_result shmc_unlink(struct shmc_client *client, const char *name, struc
 	result = shmc__client_call(client, "Unlink", parameters, 0, NULL, &reply, error);
 	if (result == SHMC_OK)
 		shmc__reply_deinit(&reply);
+	/* the first call did it, and the answer was lost with the broker */
+	if (result == SHMC_NOT_FOUND && client->is_repeated)
+		result = SHMC_OK;
 	cJSON_Delete(parameters);
 	shmc__client_leave(client);
 	return result;

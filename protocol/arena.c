@@ -285,28 +285,87 @@ static void count_used(const struct shmp_arena *arena, uint64_t more)
 	atomic_store_explicit(&arena->control->used, used + more, memory_order_relaxed);
 }
 
+static void write_entry(const struct shmp_arena *arena, struct shmp_arena_entry *entry,
+			const struct name *words, const struct shmp_arena_object *object)
+{
+	entry_close(entry);
+	write_fields(entry, object);
+	write_name(arena, entry, words);
+	/* [G] release; pairs with entry_open */
+	atomic_store_explicit(&entry->generation, object->generation, memory_order_release);
+}
+
+/* Puts it at the head of its chain. */
+static void link_entry(const struct shmp_arena *arena, struct shmp_arena_entry *entry,
+		       uint32_t index, uint32_t hash)
+{
+	_Atomic uint32_t *bucket = &arena->buckets[hash & arena->bucket_mask];
+
+	/* relaxed: the broker's own words; whoever follows them judges by generation and version */
+	atomic_store_explicit(&entry->next, atomic_load_explicit(bucket, memory_order_relaxed),
+			      memory_order_relaxed);
+	/* relaxed: as above */
+	atomic_store_explicit(bucket, index + 1, memory_order_relaxed);
+	count_used(arena, 1);
+}
+
 void shmp_arena_enlist(const struct shmp_arena *arena, const char *name,
 		       const struct shmp_arena_object *object)
 {
 	struct shmp_arena_entry *entry = entry_at(arena, object->index);
-	_Atomic uint32_t *bucket;
 	struct name words;
 
 	if (!name_make(arena, name, &words))
 		return;
-	bucket = &arena->buckets[words.hash & arena->bucket_mask];
 	change_begin(arena);
-	entry_close(entry);
-	write_fields(entry, object);
-	write_name(arena, entry, &words);
-	/* relaxed: the broker's own words; whoever follows them judges by generation and version */
-	atomic_store_explicit(&entry->next, atomic_load_explicit(bucket, memory_order_relaxed),
-			      memory_order_relaxed);
-	/* [G] release; pairs with entry_open */
-	atomic_store_explicit(&entry->generation, object->generation, memory_order_release);
+	write_entry(arena, entry, &words, object);
+	link_entry(arena, entry, object->index, words.hash);
+	change_end(arena);
+}
+
+void shmp_arena_relist_begin(const struct shmp_arena *arena)
+{
+	change_begin(arena);
+	for (uint32_t i = 0; i <= arena->bucket_mask; i++)
+		/* relaxed: whoever follows them judges by generation and version */
+		atomic_store_explicit(&arena->buckets[i], 0, memory_order_relaxed);
+	/* relaxed: a statistic, and the broker's own word */
+	atomic_store_explicit(&arena->control->used, 0, memory_order_relaxed);
+}
+
+void shmp_arena_relist(const struct shmp_arena *arena, const char *name,
+		       const struct shmp_arena_object *object)
+{
+	struct shmp_arena_entry *entry = entry_at(arena, object->index);
+	struct name words;
+
+	if (!name_make(arena, name, &words))
+		return;
+	if (entry_open(entry) != object->generation)
+		write_entry(arena, entry, &words, object);
+	link_entry(arena, entry, object->index, words.hash);
+}
+
+static bool is_linked(const struct shmp_arena *arena, uint32_t index)
+{
+	const struct shmp_arena_entry *entry = entry_at(arena, index);
+	/* relaxed: the broker's own words, here and below */
+	uint32_t hash = atomic_load_explicit(&entry->hash, memory_order_relaxed);
 	/* relaxed: as above */
-	atomic_store_explicit(bucket, object->index + 1, memory_order_relaxed);
-	count_used(arena, 1);
+	uint32_t at = atomic_load_explicit(&arena->buckets[hash & arena->bucket_mask],
+					   memory_order_relaxed);
+
+	for (uint32_t i = 0; i < arena->entry_count && at != 0 && at != index + 1; i++)
+		/* relaxed: as above */
+		at = atomic_load_explicit(&entry_at(arena, at - 1)->next, memory_order_relaxed);
+	return at == index + 1;
+}
+
+void shmp_arena_relist_end(const struct shmp_arena *arena)
+{
+	for (uint32_t i = 0; i < arena->entry_count; i++)
+		if (entry_open(entry_at(arena, i)) != 0 && !is_linked(arena, i))
+			entry_close(entry_at(arena, i));
 	change_end(arena);
 }
 
@@ -489,19 +548,24 @@ static int arena_look(const struct shmp_segment *segment, struct shmp_look *look
 	return 0;
 }
 
+static struct shmp_arena_object object_of(const struct shmp_holding *holding)
+{
+	return (struct shmp_arena_object){ .generation = holding->generation,
+					   .index = holding->index,
+					   .kind = holding->kind,
+					   .control_bytes = holding->control_bytes,
+					   .data_offset = holding->data_offset,
+					   .data_bytes = holding->data_bytes };
+}
+
 static void enlist(const struct shmp_segment *segment, const char *name,
 		   const struct shmp_holding *holding)
 {
+	const struct shmp_arena_object object = object_of(holding);
 	struct shmp_arena arena;
 
 	shmp_arena_view(segment, &arena);
-	shmp_arena_enlist(&arena, name,
-			  &(struct shmp_arena_object){ .generation = holding->generation,
-						       .index = holding->index,
-						       .kind = holding->kind,
-						       .control_bytes = holding->control_bytes,
-						       .data_offset = holding->data_offset,
-						       .data_bytes = holding->data_bytes });
+	shmp_arena_enlist(&arena, name, &object);
 }
 
 static void delist(const struct shmp_segment *segment, uint32_t index)
@@ -512,11 +576,40 @@ static void delist(const struct shmp_segment *segment, uint32_t index)
 	shmp_arena_delist(&arena, index);
 }
 
+static void relist_begin(const struct shmp_segment *segment)
+{
+	struct shmp_arena arena;
+
+	shmp_arena_view(segment, &arena);
+	shmp_arena_relist_begin(&arena);
+}
+
+static void relist(const struct shmp_segment *segment, const char *name,
+		   const struct shmp_holding *holding)
+{
+	const struct shmp_arena_object object = object_of(holding);
+	struct shmp_arena arena;
+
+	shmp_arena_view(segment, &arena);
+	shmp_arena_relist(&arena, name, &object);
+}
+
+static void relist_end(const struct shmp_segment *segment)
+{
+	struct shmp_arena arena;
+
+	shmp_arena_view(segment, &arena);
+	shmp_arena_relist_end(&arena);
+}
+
 static const struct shmp_holder arena_holder = {
 	.name_option = SHMP_ARENA_NAME_BYTES,
 	.entries_option = SHMP_ARENA_ENTRIES,
 	.enlist = enlist,
 	.delist = delist,
+	.relist_begin = relist_begin,
+	.relist = relist,
+	.relist_end = relist_end,
 	.write_room = write_room,
 };
 

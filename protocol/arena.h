@@ -143,5 +143,14 @@ bool shmp_arena_read(const struct shmp_arena *arena, uint32_t index, char *ret_n
 void shmp_arena_enlist(const struct shmp_arena *arena, const char *name,
 		       const struct shmp_arena_object *object);
 void shmp_arena_delist(const struct shmp_arena *arena, uint32_t index);
+/*
+ * The broker's, after one that may have died in the middle of either: begin, then relist for each
+ * object there is, then end. An entry that is right stays in force all the while, and since the
+ * version is odd, who does not find it by the links looks at every entry.
+ */
+void shmp_arena_relist_begin(const struct shmp_arena *arena);
+void shmp_arena_relist(const struct shmp_arena *arena, const char *name,
+		       const struct shmp_arena_object *object);
+void shmp_arena_relist_end(const struct shmp_arena *arena);
 
 #endif

@@ -66,6 +66,14 @@ struct shmp_holder {
 	void (*enlist)(const struct shmp_segment *segment, const char *name,
 		       const struct shmp_holding *holding);
 	void (*delist)(const struct shmp_segment *segment, uint32_t index);
+	/*
+	 * Makes the table right after a broker that may have died in the middle of a change: begin,
+	 * relist for each object there is, end. Who looks meanwhile finds what is there.
+	 */
+	void (*relist_begin)(const struct shmp_segment *segment);
+	void (*relist)(const struct shmp_segment *segment, const char *name,
+		       const struct shmp_holding *holding);
+	void (*relist_end)(const struct shmp_segment *segment);
 	void (*write_room)(const struct shmp_segment *segment, const struct shmp_room *room);
 };
 

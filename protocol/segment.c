@@ -107,6 +107,22 @@ static int open_readonly(int proc_fd_dir, int fd, int *ret_fd)
 	return 0;
 }
 
+static int open_missing(int proc_fd_dir, int fd, int *readonly)
+{
+	return fd < 0 || *readonly >= 0 ? 0 : open_readonly(proc_fd_dir, fd, readonly);
+}
+
+int shmp_segment_open_readonly(int proc_fd_dir, struct shmp_segment_fds *fds)
+{
+	int r = open_missing(proc_fd_dir, fds->ctl, &fds->ctl_readonly);
+
+	if (r == 0)
+		r = open_missing(proc_fd_dir, fds->data, &fds->data_readonly);
+	if (r == 0)
+		r = open_missing(proc_fd_dir, fds->objects, &fds->objects_readonly);
+	return r;
+}
+
 int shmp_segment_make(const struct shmp_plan *plan, const char *label, int proc_fd_dir,
 		      struct shmp_segment_fds *ret_fds)
 {
@@ -115,17 +131,13 @@ int shmp_segment_make(const struct shmp_plan *plan, const char *label, int proc_
 	int r;
 
 	r = make_memfd(label, "ctl", plan->ctl_bytes, 0, &fds.ctl);
-	if (r == 0)
-		r = open_readonly(proc_fd_dir, fds.ctl, &fds.ctl_readonly);
 	if (r == 0 && plan->data_bytes != 0)
 		r = make_memfd(label, "data", plan->data_bytes,
 			       is_huge ? MFD_HUGETLB | MFD_HUGE_2MB : 0, &fds.data);
-	if (r == 0 && plan->data_bytes != 0)
-		r = open_readonly(proc_fd_dir, fds.data, &fds.data_readonly);
 	if (r == 0 && plan->objects_bytes != 0)
 		r = make_memfd(label, "objects", plan->objects_bytes, 0, &fds.objects);
-	if (r == 0 && plan->objects_bytes != 0)
-		r = open_readonly(proc_fd_dir, fds.objects, &fds.objects_readonly);
+	if (r == 0)
+		r = shmp_segment_open_readonly(proc_fd_dir, &fds);
 	if (r < 0)
 		shmp_segment_close(&fds);
 	else

@@ -126,6 +126,8 @@ void shmp_segment_plan_packed(struct shmp_plan *plan);
  */
 int shmp_segment_make(const struct shmp_plan *plan, const char *label, int proc_fd_dir,
 		      struct shmp_segment_fds *ret_fds);
+/* The read-only ones of those that are writable and lack theirs. -errno, with nothing closed. */
+int shmp_segment_open_readonly(int proc_fd_dir, struct shmp_segment_fds *fds);
 /* Reserves every page, in steps; run by a helper process that may be killed for it. -errno. */
 int shmp_segment_reserve(const struct shmp_segment_fds *fds, const struct shmp_plan *plan);
 /* Writes zeroes over an object, to which those before it left their bytes. -errno. */

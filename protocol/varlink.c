@@ -342,6 +342,24 @@ int shmp_json_object(const cJSON *object, const char *key, const cJSON **ret_val
 	return 0;
 }
 
+int shmp_json_array(const cJSON *object, const char *key, const cJSON **ret_value)
+{
+	const cJSON *list = find(object, key), *item;
+
+	if (!list)
+		return 1;
+	if (!cJSON_IsArray(list))
+		return -EINVAL;
+	cJSON_ArrayForEach(item, list)
+	{
+		if (!cJSON_IsNumber(item) || item->valuedouble < 0 ||
+		    item->valuedouble > 9007199254740991.0)
+			return -EINVAL;
+	}
+	*ret_value = list;
+	return 0;
+}
+
 const char *shmp_json_repeated(const cJSON *object)
 {
 	const cJSON *item;

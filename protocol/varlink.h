@@ -82,6 +82,8 @@ int shmp_json_i64(const cJSON *object, const char *key, int64_t min, int64_t max
 int shmp_json_bool(const cJSON *object, const char *key, bool *ret_value);
 int shmp_json_string(const cJSON *object, const char *key, const char **ret_value);
 int shmp_json_object(const cJSON *object, const char *key, const cJSON **ret_value);
+/* Of integers from 0 on. */
+int shmp_json_array(const cJSON *object, const char *key, const cJSON **ret_value);
 /* A key that stands in @object more than once, of which all but the first would be passed over;
  * NULL when there is none. */
 const char *shmp_json_repeated(const cJSON *object);
