@@ -22,7 +22,7 @@ struct attachment {
 	const struct shmp_role *role;
 	struct charge charge;
 	uint32_t place; /* not an observer's */
-	bool is_held; /* while a Hello is worked off: its client says so */
+	bool is_held;	/* while a Hello is worked off: its client says so */
 	struct state_holding *kept;
 };
 

@@ -56,8 +56,8 @@ struct broker {
 	uint64_t segment_bytes;
 	uint64_t endpoint_count;
 	uint64_t started_ns;
-	uint64_t restarts;     /* of brokers with this state */
-	char epoch[33];	       /* from the first start to the loss of all segments */
+	uint64_t restarts; /* of brokers with this state */
+	char epoch[33];	   /* from the first start to the loss of all segments */
 	int proc_fd_dir;
 	bool has_abandoned;  /* after deinit: a thread is held up for ever, end by _exit */
 	bool is_stopping;    /* nobody is repaired or woken any more */

@@ -455,11 +455,11 @@ int bundle_findings_take(struct bundle_findings *findings, uint64_t number,
 			 struct bundle_finding *ret_finding)
 {
 	struct bundle_finding wanted = { .number = number };
-	struct bundle_finding *found =
-		findings->count == 0 ?
-			NULL :
-			bsearch(&wanted, findings->findings, findings->count,
-				sizeof(*findings->findings), compare_findings);
+	struct bundle_finding *found = findings->count == 0 ?
+					       NULL :
+					       bsearch(&wanted, findings->findings, findings->count,
+						       sizeof(*findings->findings),
+						       compare_findings);
 
 	if (!found || found->fd_count == 0)
 		return -ENOENT;

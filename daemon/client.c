@@ -114,9 +114,8 @@ int client_new(struct broker *broker, int socket_fd, bool is_control, struct cli
 
 static void read_kept(struct client *client, const struct state_client *kept)
 {
-	client->credentials = (struct credentials){ .pid = (pid_t)kept->pid,
-						    .uid = kept->uid,
-						    .gid = kept->gid };
+	client->credentials =
+		(struct credentials){ .pid = (pid_t)kept->pid, .uid = kept->uid, .gid = kept->gid };
 	client->serial = kept->mark.owner;
 	client->since_ns = kept->since_ns;
 	client->start_time = kept->start_time;

@@ -34,7 +34,7 @@ struct request {
 	struct ownership owner;
 	bool reuse;
 	uint64_t tag; /* of this call, 0 = none */
-	void *init; /* the kind's affair; its owner's to free */
+	void *init;   /* the kind's affair; its owner's to free */
 	size_t init_bytes;
 };
 

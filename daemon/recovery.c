@@ -133,7 +133,8 @@ static int check_kinds(const struct recovery *recovery)
 		if (kind && kind->version == kept->kind_version)
 			continue;
 		snprintf(what, sizeof(what),
-			 "%s is laid out as version %" PRIu32 " of kind %s, this broker knows %" PRIu32,
+			 "%s is laid out as version %" PRIu32
+			 " of kind %s, this broker knows %" PRIu32,
 			 kept->name, kept->kind_version, kind ? kind->name : "unknown",
 			 kind ? kind->version : 0);
 		return refuse(recovery->broker, what);
@@ -270,9 +271,9 @@ static int restore_holding(const struct recovery *recovery, struct client *clien
 	struct attachment *attachment;
 	int r;
 
-	if (!role || (!role->observes &&
-		      (kept->place >= segment->plan.endpoint_count ||
-		       !place_is_kept_for(segment, kept->place, kept->incarnation)))) {
+	if (!role ||
+	    (!role->observes && (kept->place >= segment->plan.endpoint_count ||
+				 !place_is_kept_for(segment, kept->place, kept->incarnation)))) {
 		state_write(&kept->id, 0);
 		return 0;
 	}
@@ -300,9 +301,8 @@ static int restore_held(const struct recovery *recovery, struct client *client)
 	if (!holdings)
 		return -ENOMEM;
 	for (size_t i = 0; i < count; i++) {
-		struct state_holding *holding =
-			&client->kept_blocks[i / STATE_HOLDINGS_PER_BLOCK]
-				 ->holdings[i % STATE_HOLDINGS_PER_BLOCK];
+		struct state_holding *holding = &client->kept_blocks[i / STATE_HOLDINGS_PER_BLOCK]
+							 ->holdings[i % STATE_HOLDINGS_PER_BLOCK];
 
 		if (state_read(&holding->id) != 0)
 			holdings[used++] = holding;

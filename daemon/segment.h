@@ -55,8 +55,8 @@ struct segment {
 	struct nest *nest;	     /* NULL: it holds no objects, or is not complete */
 	struct ownership ownership;
 	uint64_t generation;
-	uint64_t created_ns;  /* CLOCK_REALTIME */
-	uint64_t tag;	      /* of the call that made it, 0 = none: it may be said again */
+	uint64_t created_ns; /* CLOCK_REALTIME */
+	uint64_t tag;	     /* of the call that made it, 0 = none: it may be said again */
 	struct state_segment *kept;
 	struct charge charge; /* of the segment */
 	struct charge bytes;  /* of its memory */

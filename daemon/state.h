@@ -152,7 +152,7 @@ _Static_assert(sizeof(struct state_head) <= STATE_BLOCK_BYTES, "a block");
 
 struct state {
 	int fd;
-	uint8_t *base; /* NULL = there is none */
+	uint8_t *base;	/* NULL = there is none */
 	uint32_t count; /* blocks, the head's included */
 	uint32_t free;	/* the first that is not in force, 0 = none; its owner is the next */
 };
@@ -197,7 +197,7 @@ static inline void state_write(_Atomic uint64_t *word, uint64_t value)
 {
 	/* [W] release; pairs with state_read */
 	atomic_store_explicit(word, value, memory_order_release);
-	/* relaxed: nothing; what follows must not come before in the compiler's order either */
+	/* [W] fence; pairs with state_read: nothing that follows comes before it either */
 	atomic_signal_fence(memory_order_seq_cst);
 }
 

@@ -179,6 +179,17 @@ static enum stepper_result step(struct stepper *stepper, uintptr_t at)
 	return result;
 }
 
+static bool is_call(pid_t pid, uintptr_t at)
+{
+	unsigned long word = (unsigned long)ptrace(PTRACE_PEEKTEXT, pid, at, NULL);
+
+#if defined(__aarch64__)
+	return (word & UINT64_C(0xffffffff)) == UINT64_C(0xd4000001); /* svc #0 */
+#else
+	return (word & 0xffff) == 0x050f; /* syscall */
+#endif
+}
+
 static bool is_new(const struct stepper_path *path, unsigned long point)
 {
 	for (unsigned long before = 0; before < point; before++)
@@ -191,6 +202,7 @@ void stepper_measure(struct stepper *stepper, struct stepper_path *ret_path)
 {
 	struct stepper_path path = { .end = STEPPER_STOPPED };
 	unsigned long room = 0;
+	bool was_call;
 
 	while (path.end == STEPPER_STOPPED) {
 		if (path.count == room) {
@@ -202,7 +214,10 @@ void stepper_measure(struct stepper *stepper, struct stepper_path *ret_path)
 		path.at[path.count] = get_pc(stepper->pid);
 		path.via[path.count] = is_new(&path, path.count) ? path.count :
 								   path.via[path.count - 1];
+		was_call = stepper->watch && is_call(stepper->pid, path.at[path.count]);
 		path.end = step(stepper, path.at[path.count++]);
+		if (stepper->watch)
+			stepper->watch(stepper->watch_context, path.count, was_call);
 	}
 	/* the mark is no instruction of the operation, and the sleeping call is not done */
 	path.count--;

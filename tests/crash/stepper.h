@@ -51,6 +51,10 @@ struct stepper {
 	pid_t pid;
 	bool may_stray; /* what it does depends on others: points are near where they were */
 	bool may_sleep; /* a system call of the operation may block for good; slower */
+	/* While measuring, after each instruction: how many are done, and whether that was a system
+	 * call. NULL: nothing. */
+	void (*watch)(void *context, unsigned long done, bool is_call);
+	void *watch_context;
 };
 
 struct stepper_path {

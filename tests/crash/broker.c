@@ -1,0 +1,734 @@
+/*
+ * The broker dies after its own instructions, wherever it changes what is kept: in creating,
+ * attaching, detaching, repairing, unlinking, giving a doorbell, and in taking over what the one
+ * before it left. The next one finds the old or the new, finishes what was begun, can do all of it
+ * again, and at the end nothing is left.
+ *
+ * The manager is the test: it keeps what it is sent. The client whose death is repaired is a
+ * process of its own; the one that attaches is the test, which lives on.
+ *
+ * Of all instructions those count that change what outlives the broker: a word of the state or of a
+ * segment that is kept, or, by a system call, something in the kernel. A death anywhere else leaves
+ * what a death behind the last of these leaves, so it is enough to die there.
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "daemon/attachment.h"
+#include "daemon/broker.h"
+#include "daemon/client.h"
+#include "daemon/log.h"
+#include "daemon/nest.h"
+#include "daemon/place.h"
+#include "daemon/recovery.h"
+#include "daemon/segment.h"
+#include "protocol/arena.h"
+#include "tests/crash/stepper.h"
+#include "tests/support/runner.h"
+#include "tests/support/segment.h"
+
+enum {
+	KEPT_MAX = 32,
+	WATCHED_MAX = 64,
+};
+
+struct act {
+	const char *name;
+	void (*prepare)(void); /* beyond the base of all; NULL: nothing */
+	void (*operate)(void);
+	bool takes_over; /* what dies is a second broker, as it takes over */
+};
+
+static struct {
+	int notify;
+	char names[KEPT_MAX][64];
+	int fds[KEPT_MAX];
+	size_t count;
+} manager;
+
+static struct broker broker;
+static struct options options;
+static struct segment *base, *arena, *made;
+static struct client *living, *dying;
+static struct attachment *attached;
+static int living_ends[2], dying_end;
+static pid_t dying_pid;
+static const struct act *act;
+static struct {
+	unsigned long points;
+	unsigned operations;
+} * count; /* of all tests, which are processes of their own */
+
+/* ---- the manager ----------------------------------------------------------------------------- */
+
+static void manager_open(void)
+{
+	struct sockaddr_un name = { .sun_family = AF_UNIX };
+	socklen_t bytes = sizeof(name);
+	char path[128];
+
+	manager.notify = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	SHMT_REQUIRE(bind(manager.notify, (struct sockaddr *)&name, sizeof(sa_family_t)) == 0);
+	SHMT_REQUIRE(getsockname(manager.notify, (struct sockaddr *)&name, &bytes) == 0);
+	snprintf(path, sizeof(path), "@%.*s", (int)(bytes - sizeof(sa_family_t) - 1),
+		 name.sun_path + 1);
+	setenv("NOTIFY_SOCKET", path, 1);
+	setenv("FDSTORE", "512", 1);
+}
+
+static bool manager_receive(void)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+	char text[512], name[64];
+	struct iovec part = { text, sizeof(text) - 1 };
+	struct msghdr header = { .msg_iov = &part,
+				 .msg_iovlen = 1,
+				 .msg_control = control,
+				 .msg_controllen = sizeof(control) };
+	ssize_t r = recvmsg(manager.notify, &header, MSG_CMSG_CLOEXEC);
+
+	if (r < 0)
+		return false;
+	text[r] = '\0';
+	if (sscanf(text, "FDSTORE=1\nFDNAME=%63s", name) != 1)
+		return true;
+	SHMT_REQUIRE(CMSG_FIRSTHDR(&header) && manager.count < KEPT_MAX);
+	memcpy(&manager.fds[manager.count], CMSG_DATA(CMSG_FIRSTHDR(&header)), sizeof(int));
+	snprintf(manager.names[manager.count++], sizeof(name), "%s", name);
+	return true;
+}
+
+static void manager_drain(void)
+{
+	while (manager_receive())
+		;
+}
+
+static void manager_forget(void)
+{
+	manager_drain();
+	while (manager.count > 0)
+		close(manager.fds[--manager.count]);
+}
+
+/* To this process, as if it had been started with them. */
+static void manager_pass(void)
+{
+	char names[KEPT_MAX * 64] = "", number[16];
+	int high[KEPT_MAX];
+
+	for (size_t i = 0; i < manager.count; i++)
+		high[i] = fcntl(manager.fds[i], F_DUPFD, 100);
+	for (size_t i = 0; i < manager.count; i++) {
+		dup2(high[i], 3 + (int)i);
+		close(high[i]);
+		snprintf(names + strlen(names), sizeof(names) - strlen(names), "%s%s",
+			 i > 0 ? ":" : "", manager.names[i]);
+	}
+	snprintf(number, sizeof(number), "%d", (int)getpid());
+	setenv("LISTEN_PID", number, 1);
+	snprintf(number, sizeof(number), "%zu", manager.count);
+	setenv("LISTEN_FDS", number, 1);
+	setenv("LISTEN_FDNAMES", names, 1);
+}
+
+/* ---- a broker without sockets ---------------------------------------------------------------- */
+
+static void open_broker(void)
+{
+	options_init(&options);
+	options.bytes = options.bytes_per_uid = UINT64_C(1) << 30;
+	log_to(-1);
+	SHMT_REQUIRE(broker_init(&broker, &options) == 0);
+}
+
+static void start_broker(void)
+{
+	open_broker();
+	SHMT_REQUIRE(recovery_run(&broker) == 0);
+}
+
+static struct segment *make(const char *name, const char *kind_name, struct segment *parent)
+{
+	const struct shmp_kind *kind = shmp_kind_find(kind_name);
+	const struct ownership owner = { .uid = getuid(), .gid = getgid(), .mode = 0600 };
+	uint64_t option[SHMP_OPTIONS_MAX] = { 0 };
+	struct shmp_plan plan;
+	enum quota_kind quota;
+	struct segment *segment = NULL;
+	const char *why;
+
+	for (size_t i = 0; i < kind->option_count; i++)
+		option[i] = kind->options[i].preset;
+	if (strcmp(kind_name, "arena") == 0) {
+		option[2] = 64 << 10;
+		option[3] = 64 << 10;
+	} else if (strcmp(kind_name, "spsc") == 0) {
+		option[0] = 4096;
+		option[1] = 64;
+	}
+	SHMT_REQUIRE(kind->plan(option, &plan, &why) == 0);
+	if (parent) {
+		shmp_segment_plan_packed(&plan);
+		if (segment_new_inside(parent, name, kind, &plan, &segment) != 0)
+			return NULL;
+		SHMT_REQUIRE(shmp_segment_clear(&segment->fds, &segment->plan) == 0);
+	} else {
+		SHMT_REQUIRE(segment_new(&broker, name, kind, &plan, &owner, &quota, &segment) ==
+			     0);
+		SHMT_REQUIRE(shmp_segment_reserve(&segment->fds, &segment->plan) == 0);
+	}
+	SHMT_REQUIRE(segment_complete(segment) == 0);
+	return segment;
+}
+
+static struct attachment *attach(struct client *client, struct segment *segment, const char *role)
+{
+	const struct shmp_role *as = shmp_kind_role(segment->kind, role);
+	struct attachment *attachment = NULL;
+	uint32_t place = 0;
+
+	if (!as->observes && place_find(segment, as, &place) != 0)
+		return NULL;
+	return attachment_open(client, segment, as, place, &attachment) == 0 ? attachment : NULL;
+}
+
+/* What every act finds: a queue that is held by one who will die, an arena with something in it. */
+static void build(void)
+{
+	struct segment *object;
+
+	start_broker();
+	base = make("base", "spsc", NULL);
+	arena = make("arena", "arena", NULL);
+	object = make("arena:first", "spsc", arena);
+	SHMT_REQUIRE(client_new(&broker, living_ends[0], false, &living) == 0);
+	SHMT_REQUIRE(client_new(&broker, dying_end, false, &dying) == 0);
+	SHMT_REQUIRE(attach(dying, base, "consumer") && attach(dying, object, "consumer"));
+	SHMT_REQUIRE(attach(dying, base, "observer"));
+}
+
+static void prepare(void *context)
+{
+	if (act->takes_over) {
+		manager_pass();
+		open_broker();
+		return;
+	}
+	build();
+	if (act->prepare)
+		act->prepare();
+}
+
+static void operate(void *context)
+{
+	act->operate();
+}
+
+/* ---- the acts -------------------------------------------------------------------------------- */
+
+static void creates(void)
+{
+	made = make("made", "spsc", NULL);
+}
+
+static void creates_inside(void)
+{
+	made = make("arena:made", "spsc", arena);
+}
+
+static void attaches(void)
+{
+	attached = attach(living, base, "producer");
+}
+
+static void observes(void)
+{
+	attached = attach(living, base, "observer");
+}
+
+static void detaches(void)
+{
+	attachment_close(attached, false);
+}
+
+static void rings(void)
+{
+	SHMT_REQUIRE(place_make_bell(base, attached->place) == 0);
+}
+
+static void has_bell(void)
+{
+	attaches();
+	rings();
+}
+
+static void leaves_with_bell(void)
+{
+	detaches();
+}
+
+static void repairs(void)
+{
+	while (dying->attachment_count > 0)
+		attachment_close(dying->attachments[dying->attachment_count - 1], true);
+	client_close(dying);
+}
+
+static void unlinks(void)
+{
+	segment_unlink(made);
+}
+
+static void unlinks_what_is_held(void)
+{
+	segment_unlink(base);
+}
+
+static void unlinks_arena(void)
+{
+	segment_unlink(arena);
+}
+
+static void takes_over(void)
+{
+	recovery_run(&broker);
+}
+
+/* ---- afterwards ------------------------------------------------------------------------------ */
+
+#define CHECK(condition_)                                                                \
+	do {                                                                             \
+		if (!(condition_)) {                                                     \
+			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition_); \
+			_exit(1);                                                        \
+		}                                                                        \
+	} while (0)
+
+static struct segment *found(const char *name)
+{
+	return registry_find(&broker.registry, name);
+}
+
+static void check_sane(const struct segment *segment)
+{
+	struct shmp_segment map;
+	const char *why = "";
+
+	CHECK(segment_map(segment, SHMP_ACCESS_READ, true, &map) == 0);
+	CHECK(segment->kind->validate(&map, &why) == 0);
+	for (uint32_t i = 0; i < segment->plan.endpoint_count; i++) {
+		const struct place *place = &segment->places[i];
+		enum shmp_endpoint_state state = shmp_endpoint_look(&map.endpoints[i]);
+
+		CHECK(!place->is_repairing);
+		CHECK((place->holder != NULL) == (state == SHMP_ENDPOINT_ACTIVE));
+		CHECK(place->incarnation == 0 || place->deaths == map.endpoints[i].deaths);
+	}
+	shmp_segment_unmap(&map);
+}
+
+static void check_table(const struct segment *parent)
+{
+	struct shmp_arena view;
+	uint32_t there = 0;
+
+	for (uint32_t i = 0; i < parent->nest->entry_count; i++)
+		there += parent->nest->entries[i] != NULL;
+	CHECK(there == parent->nest->used);
+	shmp_arena_view(&parent->nest->map, &view);
+	CHECK(there == view.control->used);
+	CHECK(view.control->version % 2 == 0);
+}
+
+/* The dead one is noticed, and what he left is taken back. */
+static void await_repairs(void)
+{
+	for (int i = 0; i < 1000; i++) {
+		bool is_done = list_is_empty(&broker.repairs.pending);
+
+		for (struct list *at = broker.clients.next; at != &broker.clients; at = at->next)
+			is_done &= list_entry(at, struct client, link)->credentials.pid !=
+				   dying_pid;
+		if (is_done)
+			return;
+		uv_run(&broker.loop, UV_RUN_ONCE);
+	}
+	CHECK(!"the dead one's places are repaired");
+}
+
+static void check_deaths(const struct segment *segment)
+{
+	if (segment)
+		CHECK(segment->places[1].deaths == 1 && segment->places[1].has_died);
+}
+
+static struct client *living_again(void)
+{
+	for (struct list *at = broker.clients.next; at != &broker.clients; at = at->next) {
+		struct client *client = list_entry(at, struct client, link);
+
+		if (client->credentials.pid == getppid())
+			return client;
+	}
+	SHMT_REQUIRE(client_new(&broker, living_ends[0], false, &living) == 0);
+	return living;
+}
+
+/* Everything can be done, what was begun included. */
+static void do_all_again(void)
+{
+	if (!found("base"))
+		base = make("base", "spsc", NULL);
+	else
+		base = found("base");
+	arena = found("arena") ? found("arena") : make("arena", "arena", NULL);
+	made = found("made") ? found("made") : make("made", "spsc", NULL);
+	if (!found("arena:made"))
+		CHECK(make("arena:made", "spsc", arena));
+	check_table(arena);
+	living = living_again();
+	client_leave(living);
+	attached = attach(living, base, "producer");
+	CHECK(attached);
+	CHECK(place_make_bell(base, attached->place) == 0);
+	check_sane(base);
+	check_sane(found("arena:made"));
+}
+
+static void is_left(void *context, struct state_mark *mark)
+{
+	CHECK(!"nothing is in force any more");
+}
+
+static void give_all_up(void)
+{
+	client_leave(living);
+	client_close(living);
+	while (broker.registry.count > 0)
+		segment_unlink(broker.registry.segments[0]);
+	for (int i = 0; i < 5; i++)
+		uv_run(&broker.loop, UV_RUN_NOWAIT);
+	CHECK(broker.endpoint_count == 0);
+	CHECK(broker.segment_bytes == 0);
+	CHECK(broker.bundles.item_count == 0);
+	for (int type = STATE_FREE + 1; type < STATE_TYPES; type++)
+		state_each(&broker.state, (enum state_type)type, is_left, NULL);
+	CHECK(broker.quota.user_count == 0);
+}
+
+static void check_successor(void)
+{
+	manager_pass();
+	start_broker();
+	CHECK(state_is_there(&broker.state));
+	await_repairs();
+	for (size_t i = 0; i < broker.registry.count; i++)
+		check_sane(broker.registry.segments[i]);
+	check_deaths(found("base"));
+	check_deaths(found("arena:first"));
+	do_all_again();
+	give_all_up();
+	broker_deinit(&broker);
+	_exit(0);
+}
+
+/* ---- dying ----------------------------------------------------------------------------------- */
+
+/* A process that is there until it is killed; the broker's end of its connection. */
+static int open_dying(void)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = { 0 };
+	char byte = 0;
+	struct iovec part = { &byte, 1 };
+	struct msghdr header = { .msg_iov = &part,
+				 .msg_iovlen = 1,
+				 .msg_control = control,
+				 .msg_controllen = sizeof(control) };
+	struct cmsghdr *rights = CMSG_FIRSTHDR(&header);
+	int carrier[2], ends[2];
+
+	SHMT_REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, carrier) == 0);
+	dying_pid = fork();
+	SHMT_REQUIRE(dying_pid >= 0);
+	if (dying_pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		SHMT_REQUIRE(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+		rights->cmsg_level = SOL_SOCKET;
+		rights->cmsg_type = SCM_RIGHTS;
+		rights->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(rights), ends, sizeof(int));
+		SHMT_REQUIRE(sendmsg(carrier[1], &header, 0) == 1);
+		for (;;)
+			pause();
+	}
+	SHMT_REQUIRE(recvmsg(carrier[0], &header, MSG_CMSG_CLOEXEC) == 1);
+	memcpy(ends, CMSG_DATA(CMSG_FIRSTHDR(&header)), sizeof(int));
+	close(carrier[0]);
+	close(carrier[1]);
+	return ends[0];
+}
+
+static void open_world(void)
+{
+	SHMT_REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, living_ends) == 0);
+	dying_end = open_dying();
+}
+
+static void close_world(void)
+{
+	manager_forget();
+	close(living_ends[0]);
+	close(living_ends[1]);
+	close(dying_end);
+}
+
+static void kill_dying(void)
+{
+	kill(dying_pid, SIGKILL);
+	SHMT_REQUIRE(waitpid(dying_pid, NULL, 0) == dying_pid);
+}
+
+/* In a process of its own, since there is one manager for each. */
+static int run_apart(void (*run)(void))
+{
+	pid_t pid = fork();
+	int status = 0;
+
+	SHMT_REQUIRE(pid >= 0);
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		run();
+		_exit(0);
+	}
+	SHMT_REQUIRE(waitpid(pid, &status, 0) == pid);
+	return status;
+}
+
+static void build_all(void)
+{
+	build();
+	creates();
+	creates_inside();
+	has_bell();
+}
+
+static void begin(struct stepper *stepper)
+{
+	open_world();
+	if (act->takes_over) {
+		SHMT_REQUIRE(run_apart(build_all) == 0);
+		manager_drain();
+	}
+	stepper_start(stepper, prepare, operate, NULL);
+}
+
+/* ---- where to die ---------------------------------------------------------------------------- */
+
+/* What outlives the broker, as it was after the last instruction. */
+static struct watched {
+	int fd;
+	uint64_t bytes;
+	uint8_t *now, *before;
+} watched[WATCHED_MAX];
+static size_t watched_count;
+static unsigned long *chosen; /* instructions that were done when something had changed */
+static size_t chosen_count, chosen_room;
+
+static bool is_watched(const struct stat *file)
+{
+	struct stat other;
+
+	for (size_t i = 0; i < watched_count; i++)
+		if (fstat(watched[i].fd, &other) == 0 && other.st_ino == file->st_ino)
+			return true;
+	return false;
+}
+
+/* Takes @fd. */
+static void watch_file(int fd)
+{
+	struct watched *it = &watched[watched_count];
+	struct stat file;
+
+	if (fstat(fd, &file) < 0 || !S_ISREG(file.st_mode) || is_watched(&file)) {
+		close(fd);
+		return;
+	}
+	SHMT_REQUIRE(watched_count < WATCHED_MAX);
+	it->fd = fd;
+	it->bytes = (uint64_t)file.st_size;
+	it->now = mmap(NULL, it->bytes, PROT_READ, MAP_SHARED, fd, 0);
+	it->before = malloc(it->bytes);
+	SHMT_REQUIRE(it->now != MAP_FAILED && it->before);
+	memcpy(it->before, it->now, it->bytes);
+	watched_count++;
+}
+
+static void forget_watched(void)
+{
+	while (watched_count > 0) {
+		struct watched *it = &watched[--watched_count];
+
+		munmap(it->now, it->bytes);
+		free(it->before);
+		close(it->fd);
+	}
+}
+
+/* What lies in a bundle by now. */
+static void watch_bundle(int out)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(3 * sizeof(int))];
+	uint64_t number;
+	struct iovec part = { &number, sizeof(number) };
+	int from = 0, none = -1, fds[3];
+
+	setsockopt(out, SOL_SOCKET, SO_PEEK_OFF, &from, sizeof(from));
+	for (;;) {
+		struct msghdr header = { .msg_iov = &part,
+					 .msg_iovlen = 1,
+					 .msg_control = control,
+					 .msg_controllen = sizeof(control) };
+		size_t fd_count;
+
+		if (recvmsg(out, &header, MSG_PEEK | MSG_DONTWAIT | MSG_CMSG_CLOEXEC) <= 0)
+			break;
+		fd_count = (CMSG_FIRSTHDR(&header)->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		memcpy(fds, CMSG_DATA(CMSG_FIRSTHDR(&header)), fd_count * sizeof(int));
+		for (size_t i = 0; i < fd_count; i++)
+			watch_file(fds[i]);
+	}
+	setsockopt(out, SOL_SOCKET, SO_PEEK_OFF, &none, sizeof(none));
+}
+
+static void watch_kept(void)
+{
+	manager_drain();
+	for (size_t i = 0; i < manager.count; i++) {
+		if (strstr(manager.names[i], "-out"))
+			watch_bundle(manager.fds[i]);
+		else
+			watch_file(fcntl(manager.fds[i], F_DUPFD_CLOEXEC, 0));
+	}
+}
+
+static bool has_changed(void)
+{
+	bool is_other = false;
+
+	for (size_t i = 0; i < watched_count; i++) {
+		struct watched *it = &watched[i];
+
+		if (memcmp(it->before, it->now, it->bytes) == 0)
+			continue;
+		memcpy(it->before, it->now, it->bytes);
+		is_other = true;
+	}
+	return is_other;
+}
+
+static void watch(void *context, unsigned long done, bool is_call)
+{
+	if (!has_changed() && !is_call)
+		return;
+	/* who takes over looks into the bundles itself, and where to go on is the socket's */
+	if (is_call && !act->takes_over)
+		watch_kept();
+	if (chosen_count == chosen_room) {
+		chosen_room = chosen_room ? 2 * chosen_room : 64;
+		chosen = realloc(chosen, chosen_room * sizeof(*chosen));
+		SHMT_REQUIRE(chosen);
+	}
+	chosen[chosen_count++] = done;
+}
+
+static void measure(struct stepper_path *ret_path)
+{
+	struct stepper stepper = { .may_stray = true, .watch = watch };
+
+	begin(&stepper);
+	watch_kept();
+	chosen_count = 0;
+	stepper_measure(&stepper, ret_path);
+	stepper_kill(&stepper);
+	forget_watched();
+	kill_dying();
+	close_world();
+}
+
+static void die_at(const struct stepper_path *path, unsigned long point)
+{
+	struct stepper stepper = { .may_stray = true }; /* identifiers are random, clocks go on */
+
+	begin(&stepper);
+	stepper_go_to(&stepper, path, point);
+	stepper_kill(&stepper);
+	kill_dying();
+	manager_drain();
+	if (run_apart(check_successor) != 0)
+		ck_abort_msg("%s: %lu instructions done of %lu", act->name, point, path->count);
+	close_world();
+}
+
+static void die_everywhere(const struct act *it)
+{
+	struct stepper_path path;
+
+	act = it;
+	manager_open();
+	measure(&path);
+	die_at(&path, 0);
+	for (size_t i = 0; i < chosen_count; i++)
+		die_at(&path, chosen[i]);
+	printf("# %s: %zu kill points, those that differ of %lu\n", it->name, chosen_count + 1,
+	       path.count);
+	count->points += chosen_count + 1;
+	count->operations++;
+	stepper_forget(&path);
+	close(manager.notify);
+}
+
+#define DIES(sentence_, ...)                                        \
+	TEST(sentence_, .timeout_s = 120)                           \
+	{                                                           \
+		die_everywhere(&(const struct act){ __VA_ARGS__ }); \
+	}
+
+DIES(dies_while_it_creates, .name = "create", .operate = creates)
+DIES(dies_while_it_creates_in_an_arena, .name = "create in an arena", .operate = creates_inside)
+DIES(dies_while_it_attaches, .name = "attach", .operate = attaches)
+DIES(dies_while_it_attaches_an_observer, .name = "attach an observer", .operate = observes)
+DIES(dies_while_it_makes_a_doorbell, .name = "doorbell", .prepare = attaches, .operate = rings)
+DIES(dies_while_it_detaches, .name = "detach", .prepare = has_bell, .operate = leaves_with_bell)
+DIES(dies_while_it_repairs, .name = "repair", .operate = repairs)
+DIES(dies_while_it_unlinks, .name = "unlink", .prepare = creates, .operate = unlinks)
+DIES(dies_while_it_unlinks_what_is_held, .name = "unlink what is held",
+     .operate = unlinks_what_is_held)
+DIES(dies_while_it_unlinks_an_arena, .name = "unlink an arena", .prepare = creates_inside,
+     .operate = unlinks_arena)
+DIES(dies_while_it_takes_over, .name = "take over", .operate = takes_over, .takes_over = true)
+
+int main(int argc, char **argv)
+{
+	int r;
+
+	if (!STEPPER_WORKS)
+		return shmt_skip("single steps are not known for this processor");
+	count = mmap(NULL, sizeof(*count), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		     0);
+	SHMT_REQUIRE(count != MAP_FAILED);
+	r = shmt_run(argc, argv);
+	printf("# %lu kill points in %u operations\n", count->points, count->operations);
+	return r;
+}
