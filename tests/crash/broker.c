@@ -46,7 +46,8 @@ struct act {
 	const char *name;
 	void (*prepare)(void); /* beyond the base of all; NULL: nothing */
 	void (*operate)(void);
-	bool takes_over; /* what dies is a second broker, as it takes over */
+	void (*outcome)(void); /* what a successor finds once all of it was done; NULL: nothing */
+	bool takes_over;       /* what dies is a second broker, as it takes over */
 };
 
 static struct {
@@ -64,6 +65,7 @@ static struct attachment *attached;
 static int living_ends[2], dying_end;
 static pid_t dying_pid;
 static const struct act *act;
+static bool has_ended;
 static struct {
 	unsigned long points;
 	unsigned operations;
@@ -406,6 +408,61 @@ static void do_all_again(void)
 	check_sane(found("arena:made"));
 }
 
+static void is_made(void)
+{
+	CHECK(found("made"));
+}
+
+static void is_made_inside(void)
+{
+	CHECK(found("arena:made") && found("arena:made")->parent == found("arena"));
+}
+
+static void is_attached(void)
+{
+	CHECK(living_again()->attachment_count == 1 && found("base")->attachments == 1);
+}
+
+static void is_held(void)
+{
+	is_attached();
+	CHECK(found("base")->places[0].holder && found("base")->places[0].incarnation == 1);
+}
+
+static void has_its_bell(void)
+{
+	is_held();
+	CHECK(found("base")->places[0].ring_fd >= 0 && found("base")->places[0].poll_fd >= 0);
+}
+
+static void is_detached(void)
+{
+	CHECK(!found("base")->places[0].holder && found("base")->places[0].incarnation == 1);
+	CHECK(found("base")->places[0].deaths == 0 && found("base")->attachments == 0);
+}
+
+static void is_unlinked(void)
+{
+	CHECK(!found("made"));
+}
+
+static void base_is_unlinked(void)
+{
+	CHECK(!found("base") && found("arena"));
+}
+
+static void arena_is_unlinked(void)
+{
+	CHECK(!found("arena") && !found("arena:first") && !found("arena:made"));
+}
+
+static void all_is_there(void)
+{
+	is_made();
+	is_made_inside();
+	has_its_bell();
+}
+
 static void is_left(void *context, struct state_mark *mark)
 {
 	CHECK(!"nothing is in force any more");
@@ -433,6 +490,8 @@ static void check_successor(void)
 	start_broker();
 	CHECK(state_is_there(&broker.state));
 	await_repairs();
+	if (has_ended && act->outcome)
+		act->outcome();
 	for (size_t i = 0; i < broker.registry.count; i++)
 		check_sane(broker.registry.segments[i]);
 	check_deaths(found("base"));
@@ -672,7 +731,7 @@ static void die_at(const struct stepper_path *path, unsigned long point)
 	struct stepper stepper = { .may_stray = true }; /* identifiers are random, clocks go on */
 
 	begin(&stepper);
-	stepper_go_to(&stepper, path, point);
+	has_ended = stepper_go_to(&stepper, path, point) == STEPPER_ENDED;
 	stepper_kill(&stepper);
 	kill_dying();
 	manager_drain();
@@ -691,9 +750,10 @@ static void die_everywhere(const struct act *it)
 	die_at(&path, 0);
 	for (size_t i = 0; i < chosen_count; i++)
 		die_at(&path, chosen[i]);
-	printf("# %s: %zu kill points, those that differ of %lu\n", it->name, chosen_count + 1,
+	die_at(&path, path.count);
+	printf("# %s: %zu kill points, those that differ of %lu\n", it->name, chosen_count + 2,
 	       path.count);
-	count->points += chosen_count + 1;
+	count->points += chosen_count + 2;
 	count->operations++;
 	stepper_forget(&path);
 	close(manager.notify);
@@ -705,19 +765,25 @@ static void die_everywhere(const struct act *it)
 		die_everywhere(&(const struct act){ __VA_ARGS__ }); \
 	}
 
-DIES(dies_while_it_creates, .name = "create", .operate = creates)
-DIES(dies_while_it_creates_in_an_arena, .name = "create in an arena", .operate = creates_inside)
-DIES(dies_while_it_attaches, .name = "attach", .operate = attaches)
-DIES(dies_while_it_attaches_an_observer, .name = "attach an observer", .operate = observes)
-DIES(dies_while_it_makes_a_doorbell, .name = "doorbell", .prepare = attaches, .operate = rings)
-DIES(dies_while_it_detaches, .name = "detach", .prepare = has_bell, .operate = leaves_with_bell)
+DIES(dies_while_it_creates, .name = "create", .operate = creates, .outcome = is_made)
+DIES(dies_while_it_creates_in_an_arena, .name = "create in an arena", .operate = creates_inside,
+     .outcome = is_made_inside)
+DIES(dies_while_it_attaches, .name = "attach", .operate = attaches, .outcome = is_held)
+DIES(dies_while_it_attaches_an_observer, .name = "attach an observer", .operate = observes,
+     .outcome = is_attached)
+DIES(dies_while_it_makes_a_doorbell, .name = "doorbell", .prepare = attaches, .operate = rings,
+     .outcome = has_its_bell)
+DIES(dies_while_it_detaches, .name = "detach", .prepare = has_bell, .operate = leaves_with_bell,
+     .outcome = is_detached)
 DIES(dies_while_it_repairs, .name = "repair", .operate = repairs)
-DIES(dies_while_it_unlinks, .name = "unlink", .prepare = creates, .operate = unlinks)
+DIES(dies_while_it_unlinks, .name = "unlink", .prepare = creates, .operate = unlinks,
+     .outcome = is_unlinked)
 DIES(dies_while_it_unlinks_what_is_held, .name = "unlink what is held",
-     .operate = unlinks_what_is_held)
+     .operate = unlinks_what_is_held, .outcome = base_is_unlinked)
 DIES(dies_while_it_unlinks_an_arena, .name = "unlink an arena", .prepare = creates_inside,
-     .operate = unlinks_arena)
-DIES(dies_while_it_takes_over, .name = "take over", .operate = takes_over, .takes_over = true)
+     .operate = unlinks_arena, .outcome = arena_is_unlinked)
+DIES(dies_while_it_takes_over, .name = "take over", .operate = takes_over, .outcome = all_is_there,
+     .takes_over = true)
 
 int main(int argc, char **argv)
 {
