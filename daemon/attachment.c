@@ -7,7 +7,7 @@
 
 #include "daemon/broker.h"
 #include "daemon/client.h"
-#include "daemon/keep.h"
+#include "daemon/ledger.h"
 #include "daemon/nest.h"
 #include "daemon/place.h"
 #include "daemon/segment.h"
@@ -120,13 +120,13 @@ static int take(struct attachment *attachment)
 {
 	struct segment *segment = attachment->segment;
 	bool observes = attachment_observes(attachment);
-	int r = keep_attachment(attachment,
-				observes ? 0 : place_next_incarnation(segment, attachment->place));
+	int r = ledger_attachment(
+		attachment, observes ? 0 : place_next_incarnation(segment, attachment->place));
 
 	if (r == 0 && !observes)
 		r = place_assign(segment, attachment->place, attachment);
 	if (r < 0)
-		keep_attachment_gone(attachment);
+		ledger_attachment_gone(attachment);
 	return r;
 }
 
@@ -198,7 +198,7 @@ void attachment_close(struct attachment *attachment, bool died)
 		tell("detached", attachment);
 	if (!attachment_observes(attachment))
 		place_vacate(segment, attachment->place, died);
-	keep_attachment_gone(attachment);
+	ledger_attachment_gone(attachment);
 	segment_release(segment);
 	charge_release(&attachment->charge);
 	free(attachment);

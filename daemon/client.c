@@ -9,7 +9,7 @@
 
 #include "daemon/attachment.h"
 #include "daemon/broker.h"
-#include "daemon/keep.h"
+#include "daemon/ledger.h"
 #include "daemon/liveness.h"
 #include "daemon/session.h"
 #include "protocol/waiter.h"
@@ -79,7 +79,7 @@ static void enlist(struct client *client)
 {
 	struct broker *broker = client->broker;
 
-	client->serial = keep_next_serial(broker);
+	client->serial = ledger_next_serial(broker);
 	client->since_ns = shmp_clock_ns();
 	broker_random_text(client->token, sizeof(client->token));
 	list_append(&broker->clients, &client->link);
@@ -230,7 +230,7 @@ void client_close(struct client *client)
 {
 	assert(client->attachment_count == 0 && !client->is_closing);
 	client->is_closing = true;
-	keep_client_gone(client);
+	ledger_client_gone(client);
 	list_remove(&client->link);
 	if (client->session)
 		client->session->client = NULL;

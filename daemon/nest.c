@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "daemon/keep.h"
+#include "daemon/ledger.h"
 #include "daemon/segment.h"
 #include "protocol/name.h"
 
@@ -225,7 +225,7 @@ int nest_beware(struct segment *parent)
 	}
 	if (r == 0) {
 		nest->has_strangers = true;
-		keep_strangers(parent);
+		ledger_strangers(parent);
 	}
 	return r;
 }

@@ -9,7 +9,7 @@
 #include "daemon/broker.h"
 #include "daemon/client.h"
 #include "daemon/disposal.h"
-#include "daemon/keep.h"
+#include "daemon/ledger.h"
 #include "daemon/log.h"
 #include "daemon/segment.h"
 #include "protocol/doorbell.h"
@@ -69,7 +69,7 @@ static void enter(struct segment *segment, uint32_t index, struct attachment *ho
 	place->pid = holder->client->credentials.pid;
 	place->uid = holder->client->credentials.uid;
 	segment->broker->endpoint_count++;
-	keep_place(segment, index, STATE_PLACE_HELD);
+	ledger_place(segment, index, STATE_PLACE_HELD);
 }
 
 /* Until the holder is told, this can be done again. */
@@ -113,7 +113,7 @@ static void close_bell(struct segment *segment, uint32_t index)
 {
 	struct place *place = &segment->places[index];
 
-	keep_bell_gone(segment, index);
+	ledger_bell_gone(segment, index);
 	if (place->ring_fd < 0)
 		return;
 	dispose_pair(segment->broker, place->ring_fd, place->poll_fd, place->uid);
@@ -152,7 +152,7 @@ int place_repair(struct segment *segment, uint32_t index)
 
 	if (run_repair(segment, index) != 0)
 		return 1;
-	keep_place(segment, index, place->has_died ? STATE_PLACE_DEAD : STATE_PLACE_LEFT);
+	ledger_place(segment, index, place->has_died ? STATE_PLACE_DEAD : STATE_PLACE_LEFT);
 	place->is_repairing = false;
 	segment->repairing--;
 	if (!place->has_died)
@@ -173,7 +173,7 @@ void place_vacate(struct segment *segment, uint32_t index, bool died)
 	assert(place->holder && !place->is_repairing);
 	place->holder = NULL;
 	segment->broker->endpoint_count--;
-	keep_place(segment, index, died ? STATE_PLACE_DYING : STATE_PLACE_LEAVING);
+	ledger_place(segment, index, died ? STATE_PLACE_DYING : STATE_PLACE_LEAVING);
 	close_bell(segment, index);
 	if (segment->broker->is_stopping)
 		return;
@@ -202,7 +202,7 @@ int place_make_bell(struct segment *segment, uint32_t index)
 	close_bell(segment, index);
 	r = shmp_doorbell_make(segment->broker->has_passrights, &place->ring_fd, &place->poll_fd);
 	if (r == 0)
-		r = keep_bell(segment, index);
+		r = ledger_bell(segment, index);
 	if (r < 0)
 		close_bell(segment, index);
 	return r;
@@ -279,7 +279,7 @@ void place_restore_end(struct segment *segment, uint32_t index)
 	if (!place->kept || place->holder ||
 	    (state_read(&place->kept->word) & 0xff) != STATE_PLACE_HELD)
 		return;
-	keep_place(segment, index, STATE_PLACE_DYING);
+	ledger_place(segment, index, STATE_PLACE_DYING);
 	place->has_died = true;
 	place->is_repairing = true;
 	segment->repairing++;

@@ -12,7 +12,7 @@
 #include "daemon/broker.h"
 #include "daemon/bundle.h"
 #include "daemon/client.h"
-#include "daemon/keep.h"
+#include "daemon/ledger.h"
 #include "daemon/log.h"
 #include "daemon/nest.h"
 #include "daemon/place.h"

@@ -9,7 +9,7 @@
 
 #include "daemon/broker.h"
 #include "daemon/bundle.h"
-#include "daemon/keep.h"
+#include "daemon/ledger.h"
 #include "daemon/nest.h"
 #include "protocol/doorbell.h"
 #include "protocol/varlink.h"
@@ -35,7 +35,7 @@ static void segment_free(struct segment *segment)
 	for (uint32_t i = 0; i < segment->plan.endpoint_count; i++) {
 		assert(segment->places[i].ring_fd < 0);
 	}
-	keep_segment_gone(segment);
+	ledger_segment_gone(segment);
 	if (segment->bytes.user)
 		segment->broker->segment_bytes -= segment_bytes(segment);
 	charge_release(&segment->bytes);
@@ -136,7 +136,7 @@ int segment_new(struct broker *broker, const char *name, const struct shmp_kind 
 		return r;
 	}
 	segment->is_linked = true;
-	segment->generation = keep_next_generation(broker);
+	segment->generation = ledger_next_generation(broker);
 	*ret_segment = segment;
 	return 0;
 }
@@ -198,7 +198,7 @@ int segment_new_inside(struct segment *parent, const char *name, const struct sh
 		return r;
 	}
 	segment->is_linked = true;
-	segment->generation = keep_next_generation(broker);
+	segment->generation = ledger_next_generation(broker);
 	*ret_segment = segment;
 	return 0;
 }
@@ -225,7 +225,7 @@ int segment_complete(struct segment *segment)
 	    segment->kind->require_pieces)
 		segment->kind->require_pieces(&map);
 	shmp_segment_unmap(&map);
-	r = keep_segment(segment);
+	r = ledger_segment(segment);
 	if (r < 0)
 		return r;
 	segment->is_ready = true;
@@ -346,7 +346,7 @@ void segment_unlink(struct segment *segment)
 	assert(segment->is_linked);
 	if (segment->nest)
 		unlink_objects(segment);
-	keep_unlinked(segment);
+	ledger_unlinked(segment);
 	if (segment->parent)
 		nest_delist(segment);
 	registry_remove(&segment->broker->registry, segment);

@@ -1,4 +1,4 @@
-#include "daemon/keep.h"
+#include "daemon/ledger.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -14,7 +14,7 @@ static struct state *state_of(const struct segment *segment)
 	return &segment->broker->state;
 }
 
-uint64_t keep_next_generation(struct broker *broker)
+uint64_t ledger_next_generation(struct broker *broker)
 {
 	broker->generation++;
 	if (state_is_there(&broker->state))
@@ -22,7 +22,7 @@ uint64_t keep_next_generation(struct broker *broker)
 	return broker->generation;
 }
 
-uint64_t keep_next_serial(struct broker *broker)
+uint64_t ledger_next_serial(struct broker *broker)
 {
 	broker->client_serial++;
 	if (state_is_there(&broker->state))
@@ -123,7 +123,7 @@ static void write_segment(const struct segment *segment, struct state_segment *k
 	state_write(&kept->flags, segment->is_linked ? STATE_LINKED : 0);
 }
 
-int keep_segment(struct segment *segment)
+int ledger_segment(struct segment *segment)
 {
 	struct state *state = state_of(segment);
 	struct state_segment *kept = NULL;
@@ -156,17 +156,17 @@ static void set_flags(const struct segment *segment, uint64_t set, uint64_t clea
 		state_write(&kept->flags, (state_read(&kept->flags) | set) & ~clear);
 }
 
-void keep_unlinked(const struct segment *segment)
+void ledger_unlinked(const struct segment *segment)
 {
 	set_flags(segment, 0, STATE_LINKED);
 }
 
-void keep_strangers(const struct segment *segment)
+void ledger_strangers(const struct segment *segment)
 {
 	set_flags(segment, STATE_STRANGERS, 0);
 }
 
-void keep_segment_gone(struct segment *segment)
+void ledger_segment_gone(struct segment *segment)
 {
 	struct state_segment *kept = segment->kept;
 	uint64_t item;
@@ -187,7 +187,7 @@ void keep_segment_gone(struct segment *segment)
 
 /* Clients and what they hold. */
 
-static int keep_client(struct client *client)
+static int ledger_client(struct client *client)
 {
 	struct broker *broker = client->broker;
 	struct state_client *kept = NULL;
@@ -244,7 +244,7 @@ static int add_holdings(struct client *client)
 	return 0;
 }
 
-int keep_attachment(struct attachment *attachment, uint64_t incarnation)
+int ledger_attachment(struct attachment *attachment, uint64_t incarnation)
 {
 	struct client *client = attachment->client;
 	struct state_holding *holding;
@@ -252,7 +252,7 @@ int keep_attachment(struct attachment *attachment, uint64_t incarnation)
 
 	if (!attachment->segment->kept)
 		return 0;
-	r = keep_client(client);
+	r = ledger_client(client);
 	if (r == 0 && !free_holding(client))
 		r = add_holdings(client);
 	if (r < 0)
@@ -268,14 +268,14 @@ int keep_attachment(struct attachment *attachment, uint64_t incarnation)
 	return 0;
 }
 
-void keep_attachment_gone(struct attachment *attachment)
+void ledger_attachment_gone(struct attachment *attachment)
 {
 	if (attachment->kept)
 		state_write(&attachment->kept->id, 0);
 	attachment->kept = NULL;
 }
 
-void keep_client_gone(struct client *client)
+void ledger_client_gone(struct client *client)
 {
 	struct broker *broker = client->broker;
 	uint64_t item;
@@ -293,7 +293,7 @@ void keep_client_gone(struct client *client)
 
 /* Places. */
 
-void keep_place(const struct segment *segment, uint32_t index, enum state_place_status status)
+void ledger_place(const struct segment *segment, uint32_t index, enum state_place_status status)
 {
 	const struct place *place = &segment->places[index];
 	struct state_place *kept = place->kept;
@@ -310,7 +310,7 @@ void keep_place(const struct segment *segment, uint32_t index, enum state_place_
 	state_write(&kept->word, deaths << 8 | status);
 }
 
-int keep_bell(struct segment *segment, uint32_t index)
+int ledger_bell(struct segment *segment, uint32_t index)
 {
 	const struct place *place = &segment->places[index];
 	int fds[2] = { place->ring_fd, place->poll_fd };
@@ -325,7 +325,7 @@ int keep_bell(struct segment *segment, uint32_t index)
 	return r;
 }
 
-void keep_bell_gone(struct segment *segment, uint32_t index)
+void ledger_bell_gone(struct segment *segment, uint32_t index)
 {
 	struct state_place *kept = segment->places[index].kept;
 	uint64_t item;

@@ -1,5 +1,5 @@
 /*
- * Keep: what of segments, places, clients and attachments is written into the state as it changes,
+ * Ledger: what of segments, places, clients and attachments is written into the state as it changes,
  * so that a successor can take it up (recovery.h). See state.h for the order that makes a kill at
  * any instruction harmless:
  *
@@ -10,8 +10,8 @@
  *
  * Without a state all of it does nothing and succeeds.
  */
-#ifndef SHMBROKER_KEEP_H
-#define SHMBROKER_KEEP_H
+#ifndef SHMBROKER_LEDGER_H
+#define SHMBROKER_LEDGER_H
 
 #include <stdint.h>
 
@@ -23,27 +23,27 @@ struct client;
 struct segment;
 
 /* A segment that is complete but for being visible. 0 or -errno. */
-int keep_segment(struct segment *segment);
+int ledger_segment(struct segment *segment);
 /* Its name is free. */
-void keep_unlinked(const struct segment *segment);
+void ledger_unlinked(const struct segment *segment);
 /* Its nest has strangers. */
-void keep_strangers(const struct segment *segment);
+void ledger_strangers(const struct segment *segment);
 /* The last use of it; its memory is given back. */
-void keep_segment_gone(struct segment *segment);
+void ledger_segment_gone(struct segment *segment);
 
 /* The attachment has its id; @incarnation is the place's that is about to be taken. 0 or -errno. */
-int keep_attachment(struct attachment *attachment, uint64_t incarnation);
-void keep_attachment_gone(struct attachment *attachment);
-void keep_client_gone(struct client *client);
+int ledger_attachment(struct attachment *attachment, uint64_t incarnation);
+void ledger_attachment_gone(struct attachment *attachment);
+void ledger_client_gone(struct client *client);
 
 /* As the place now is. */
-void keep_place(const struct segment *segment, uint32_t index, enum state_place_status status);
+void ledger_place(const struct segment *segment, uint32_t index, enum state_place_status status);
 /* Its doorbell. 0 or -errno. */
-int keep_bell(struct segment *segment, uint32_t index);
-void keep_bell_gone(struct segment *segment, uint32_t index);
+int ledger_bell(struct segment *segment, uint32_t index);
+void ledger_bell_gone(struct segment *segment, uint32_t index);
 
 /* A number that was never given out. */
-uint64_t keep_next_generation(struct broker *broker);
-uint64_t keep_next_serial(struct broker *broker);
+uint64_t ledger_next_generation(struct broker *broker);
+uint64_t ledger_next_serial(struct broker *broker);
 
 #endif
