@@ -5,10 +5,10 @@
 
 #define PIECE (UINT64_C(1) << 30) /* ISA-L counts in int */
 
-uint32_t shmp_checksum(const void *data, uint64_t bytes)
+uint32_t shmp_checksum_more(uint32_t before, const void *data, uint64_t bytes)
 {
 	const uint8_t *at = data;
-	uint32_t sum = UINT32_MAX;
+	uint32_t sum = ~before;
 
 	while (bytes > 0) {
 		uint64_t piece = bytes < PIECE ? bytes : PIECE;
@@ -19,4 +19,9 @@ uint32_t shmp_checksum(const void *data, uint64_t bytes)
 		bytes -= piece;
 	}
 	return ~sum;
+}
+
+uint32_t shmp_checksum(const void *data, uint64_t bytes)
+{
+	return shmp_checksum_more(0, data, bytes);
 }
