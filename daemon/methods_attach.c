@@ -244,6 +244,9 @@ static void answer(struct call *call, const struct attachment *attachment)
 			  observes ? 0 : segment->places[attachment->place].incarnation);
 	add_geometry(reply, segment);
 	segment_add_options(reply, segment);
+	shmp_json_add_u64(reply, "mode", segment->ownership.mode);
+	shmp_json_add_u64(reply, "uid", segment->ownership.uid);
+	shmp_json_add_u64(reply, "gid", segment->ownership.gid);
 	add_fd(reply, "ctl", pick(role->ctl, all->ctl, all->ctl_readonly), fds, &fd_count);
 	add_fd(reply, "data", pick(role->data, all->data, all->data_readonly), fds, &fd_count);
 	/* they stay open until sent: the attachment keeps the segment, and cannot go before */

@@ -207,6 +207,21 @@ static enum shmc_result attachment_compare_plan(const struct shmp_kind *kind,
 	return SHMC_OK;
 }
 
+/* What is not said, or makes no sense, is not known. */
+static void attachment_read_rights(const cJSON *parameters, struct shmc__attachment *attachment)
+{
+	uint64_t mode, owner, group;
+
+	attachment->rights.memory = attachment->plan.memory;
+	if (!attachment_number(parameters, "mode", 0777, &mode) ||
+	    !attachment_number(parameters, "uid", UINT32_MAX, &owner) ||
+	    !attachment_number(parameters, "gid", UINT32_MAX, &group))
+		return;
+	attachment->rights.mode = (uint32_t)mode;
+	attachment->rights.owner = (uint32_t)owner;
+	attachment->rights.group = (uint32_t)group;
+}
+
 static enum shmc_result attachment_fd(const struct shmc__reply *reply, const char *key,
 				      uint64_t bytes, int *ret_fd, struct shmc_error *error)
 {
@@ -267,7 +282,9 @@ enum shmc_result shmc__attachment_read(const struct shmp_kind *kind, const struc
 		result = attachment_read_endpoint(role, parameters, &attachment, error);
 	if (result == SHMC_OK)
 		result = attachment_read_fds(role, reply, &attachment, error);
-	if (result == SHMC_OK)
-		*ret_attachment = attachment;
-	return result;
+	if (result != SHMC_OK)
+		return result;
+	attachment_read_rights(parameters, &attachment);
+	*ret_attachment = attachment;
+	return SHMC_OK;
 }

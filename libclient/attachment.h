@@ -16,6 +16,14 @@
 
 #define SHMC__NO_ENDPOINT UINT32_MAX /* an observer's */
 
+/* Whose it is, and who may what; none of it is needed to map it. */
+struct shmc__rights {
+	uint32_t mode; /* 0: brokers before this one do not say, and the others mean nothing */
+	uint32_t owner;
+	uint32_t group;
+	uint32_t memory; /* enum shmp_memory, as its creator chose */
+};
+
 struct shmc__attachment {
 	uint64_t id;
 	uint64_t generation;
@@ -24,6 +32,7 @@ struct shmc__attachment {
 	struct shmp_plan plan;
 	uint64_t ctl_file_bytes; /* of the file that it is all, or a piece of */
 	uint64_t data_file_bytes;
+	struct shmc__rights rights;
 	int ctl_fd;  /* the reply's */
 	int data_fd; /* the reply's; -1 when the kind has none */
 };

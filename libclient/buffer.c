@@ -305,6 +305,18 @@ enum shmc_result shmc_buffer_verify(struct shmc_buffer *buffer, uint64_t offset,
 	return buffer_checksum_result(r);
 }
 
+enum shmc_result shmc_buffer_checksum_range(const struct shmc_buffer *buffer, uint64_t index,
+					    uint64_t *ret_offset, uint64_t *ret_bytes)
+{
+	if (!shmc__gate_is_open(buffer->read_gate))
+		return shmc__move_refuse(&buffer->object);
+	if (index >= buffer->moves.checksum_count)
+		return SHMC_INVALID;
+	return shmp_buffer_checksum_range(&buffer->moves, index, ret_offset, ret_bytes) ?
+		       SHMC_OK :
+		       SHMC_NOT_FOUND;
+}
+
 /* Looking. */
 
 enum shmc_result shmc_buffer_look(const struct shmc_buffer *buffer, struct shmc_look *look,

@@ -263,6 +263,7 @@ static enum shmc_result object_take(struct shmc__object *object, const char *rol
 	object->session = object->client->session;
 	object->incarnation = attachment.incarnation;
 	object->endpoint = attachment.endpoint;
+	object->rights = attachment.rights;
 	r = shmc__bell_init(object);
 	if (r < 0) {
 		object->mapping = shmc__mapping_unref(object->mapping);

@@ -26,6 +26,7 @@ struct shmc__object {
 	uint64_t id;
 	uint64_t session; /* of the client, in which id and endpoint mean something */
 	uint64_t incarnation;
+	struct shmc__rights rights;
 	uint32_t endpoint; /* SHMC__NO_ENDPOINT: an observer's, which makes no move */
 	/* doorbells: the own one, and a ringing end for each endpoint */
 	struct shmc__bell bell;

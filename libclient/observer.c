@@ -64,3 +64,39 @@ enum shmc_result shmc_observer_figures(const struct shmc_observer *observer, shm
 	observer->object.kind->figures(&observer->object.mapping->segment, fn, context);
 	return SHMC_OK;
 }
+
+enum shmc_result shmc_observer_info(const struct shmc_observer *observer,
+				    struct shmc_observer_info *ret_info)
+{
+	const struct shmc__rights *rights = &observer->object.rights;
+
+	if (shmc__object_is_forked(&observer->object))
+		return SHMC_FORKED;
+	*ret_info = (struct shmc_observer_info){
+		.kind_version = observer->object.kind->version,
+		.mode = rights->mode,
+		.owner = rights->owner,
+		.group = rights->group,
+	};
+	if ((rights->memory & SHMP_MEMORY_HUGE_PAGES) != 0)
+		ret_info->flags |= SHMC_CREATE_HUGE_PAGES;
+	if ((rights->memory & SHMP_MEMORY_PREFAULT) != 0)
+		ret_info->flags |= SHMC_CREATE_PREFAULT;
+	if ((rights->memory & SHMP_MEMORY_MLOCK) != 0)
+		ret_info->flags |= SHMC_CREATE_MLOCK;
+	return SHMC_OK;
+}
+
+enum shmc_result shmc_observer_options(const struct shmc_observer *observer, shmc_figure_fn fn,
+				       void *context)
+{
+	const struct shmp_kind *kind = observer->object.kind;
+	const uint64_t *option;
+
+	if (shmc__object_is_forked(&observer->object))
+		return SHMC_FORKED;
+	option = observer->object.mapping->segment.plan.option;
+	for (size_t i = 0; i < kind->option_count; i++)
+		fn(context, kind->options[i].name, option[i]);
+	return SHMC_OK;
+}

@@ -276,6 +276,18 @@ enum shmc_result shmc_pool_claim(struct shmc_pool *pool, uint64_t handle, void *
 	return pool_result(r);
 }
 
+enum shmc_result shmc_pool_adopt(struct shmc_pool *pool, uint64_t handle, void **ret_data)
+{
+	int r;
+
+	if (!shmc__gate_is_open(pool->gate))
+		return shmc__move_refuse(&pool->object);
+	r = shmp_pool_adopt(&pool->moves, handle);
+	if (r == SHMP_DONE && ret_data)
+		*ret_data = pool_at(pool, handle);
+	return pool_result(r);
+}
+
 enum shmc_result shmc_pool_reclaim(struct shmc_pool *pool, uint64_t handle)
 {
 	int r;

@@ -109,6 +109,9 @@ int shmp_buffer_look(const struct shmp_segment *segment, struct shmp_look *look,
 int shmp_buffer_store_checksum(struct shmp_buffer *buffer, uint64_t offset, uint64_t bytes);
 /* Holding the lock to write: DONE; EMPTY: none of this range is stored. */
 int shmp_buffer_forget_checksum(struct shmp_buffer *buffer, uint64_t offset, uint64_t bytes);
+/* Holding the lock: the range of entry @index of the table; false: it has none. */
+bool shmp_buffer_checksum_range(const struct shmp_buffer *buffer, uint64_t index,
+				uint64_t *ret_offset, uint64_t *ret_bytes);
 /*
  * Holding the lock: whether the bytes at @copy, or those of the buffer itself if NULL, are those
  * that were there when their checksum was stored. DONE; DAMAGED; EMPTY: none is stored.

@@ -64,6 +64,19 @@ int shmp_buffer_forget_checksum(struct shmp_buffer *buffer, uint64_t offset, uin
 	return SHMP_DONE;
 }
 
+bool shmp_buffer_checksum_range(const struct shmp_buffer *buffer, uint64_t index,
+				uint64_t *ret_offset, uint64_t *ret_bytes)
+{
+	const struct shmp_buffer_checksum *entry = &buffer->checksums[index];
+	uint64_t offset = load_word(&entry->offset), bytes = load_word(&entry->bytes);
+
+	if (load_word(&entry->sum) == 0 || !shmp_buffer_has(buffer, offset, bytes))
+		return false;
+	*ret_offset = offset;
+	*ret_bytes = bytes;
+	return true;
+}
+
 int shmp_buffer_verify(const struct shmp_buffer *buffer, uint64_t offset, uint64_t bytes,
 		       const void *copy)
 {

@@ -198,6 +198,7 @@ struct shown {
 	void *context;
 	uint32_t sender;
 	uint64_t session;
+	bool is_early;	/* it is the next host's */
 	uint64_t other; /* the other direction's part of the position */
 	uint64_t count;
 };
@@ -222,6 +223,8 @@ static int show(void *context, const struct shmp_item *item, uint64_t tag)
 	if ((SHMP_SPSC_PUBLISHED | tag) != mark) {
 		given.state = "stale";
 		given.flags &= ~SHMP_ITEM_REDELIVERED; /* nobody gets it */
+	} else if (shown->is_early) {
+		given.state = "for the next host";
 	}
 	shown->count++;
 	return shown->fn(shown->context, &given);
@@ -229,15 +232,15 @@ static int show(void *context, const struct shmp_item *item, uint64_t tag)
 
 /* The session whose messages somebody gets: a host's reach its clients also when it has gone, what is
  * sent to nobody the next one. */
-static uint64_t session_of(const struct shmp_segment *segment, uint32_t sender)
+static uint64_t session_of(const struct shmp_segment *segment, uint32_t sender, bool *ret_is_next)
 {
 	/* [endpoint.S] acquire; pairs with shmp_endpoint_set_state */
 	uint64_t word = atomic_load_explicit(&segment->endpoints[SHMP_PIPE_HOST].state,
 					     memory_order_acquire);
-	bool is_next = sender == SHMP_PIPE_CLIENT &&
-		       shmp_endpoint_is_open(shmp_endpoint_state_of(word));
 
-	return shmp_endpoint_incarnation_of(word) + (is_next ? 1 : 0);
+	*ret_is_next = sender == SHMP_PIPE_CLIENT &&
+		       shmp_endpoint_is_open(shmp_endpoint_state_of(word));
+	return shmp_endpoint_incarnation_of(word) + (*ret_is_next ? 1 : 0);
 }
 
 /* Where in a direction the position @from is. */
@@ -275,7 +278,7 @@ static int pipe_look(const struct shmp_segment *segment, struct shmp_look *look,
 		struct shmp_look part = *look;
 
 		shown.sender = sender;
-		shown.session = session_of(segment, sender);
+		shown.session = session_of(segment, sender, &shown.is_early);
 		shown.other = at[1 - sender] / 8 & UINT32_MAX;
 		part.from = at[sender];
 		part.max = look->max - shown.count;

@@ -320,6 +320,23 @@ int shmp_pool_claim(struct shmp_pool *pool, uint64_t handle)
 	return SHMP_DONE;
 }
 
+int shmp_pool_adopt(struct shmp_pool *pool, uint64_t handle)
+{
+	uint64_t index = shmp_pool_index(handle), word;
+
+	if (index >= pool->view.count)
+		return -EINVAL;
+	word = shmp_pool_load(&pool->view, index);
+	if (shmp_pool_state_of(word) != SHMP_POOL_FREE)
+		return SHMP_POOL_DENIED;
+	if (shmp_pool_generation(word) > shmp_pool_generation(handle))
+		return SHMP_POOL_STALE;
+	if (!shmp_pool_move(&pool->view, index, word, shmp_pool_generation(handle) | pool->owned))
+		return SHMP_POOL_DENIED;
+	shmp_endpoint_count(&pool->self->items, 1);
+	return SHMP_DONE;
+}
+
 /* Makes it free, if it still is what was looked at. */
 static bool give_back(const struct shmp_pool_view *view, uint64_t index, uint64_t word)
 {
@@ -594,8 +611,8 @@ static void look_at(const struct shmp_pool_view *view, struct shmp_look *look, u
 					  .number = UINT64_MAX,
 					  .endpoint = -1 };
 
+		item.number = shmp_pool_handle(word, look->from);
 		if (state != SHMP_POOL_FREE) {
-			item.number = shmp_pool_handle(word, look->from);
 			item.endpoint = shmp_pool_endpoint_of(word);
 			shmp_look_take(look, shmp_pool_at(view, look->from), bytes, &item);
 		}

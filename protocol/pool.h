@@ -11,6 +11,7 @@
  *	handle:	generation << 32 | index + 1
  *
  *	FREE(g) --acquire--> OWNED(me, g) --release--> FREE(g+1)
+ *	FREE(g) --adopt-----> OWNED(me, h), h not before g
  *	                      |        ^
  *	                      |        +--claim by him-----------+
  *	                      +--transfer to one--> TRANSIT_TO(him, g) --his repair, reclaim--> FREE(g+1)
@@ -294,6 +295,11 @@ static inline int shmp_pool_release(struct shmp_pool *pool, uint64_t handle)
 int shmp_pool_transfer(struct shmp_pool *pool, uint64_t handle, uint32_t to);
 /* Takes what is in transit to this one, or to anyone. DONE, STALE, DENIED, -EINVAL. */
 int shmp_pool_claim(struct shmp_pool *pool, uint64_t handle);
+/*
+ * Takes a free object under a handle of its next generation or a later one: for who brings back
+ * what a pool held while messages with its handles are still about. DONE, STALE, DENIED, -EINVAL.
+ */
+int shmp_pool_adopt(struct shmp_pool *pool, uint64_t handle);
 /* Frees what is in transit. DONE, STALE, DENIED, -EINVAL. */
 int shmp_pool_reclaim(struct shmp_pool *pool, uint64_t handle);
 /* Frees all that is in transit to anyone from givers who are gone. How many. */

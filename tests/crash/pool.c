@@ -158,6 +158,15 @@ static void dies_acquiring_three(void *context)
 		dies_acquiring(context);
 }
 
+/* As who brings back what an old pool held: one that is free, and one that is not. */
+static void dies_adopting(void *context)
+{
+	struct shmp_pool *pool = &scene.own.at[DEAD];
+
+	shmp_pool_adopt(pool, UINT64_C(9) << 32 | scene.objects);
+	shmp_pool_adopt(pool, UINT64_C(9) << 32 | 1);
+}
+
 static void dies_releasing(void *context)
 {
 	shmp_pool_release(&scene.own.at[DEAD], scene.own.dead[0]);
@@ -379,6 +388,8 @@ TEST(what_is_acquired_is_free_again, .timeout_s = 60)
 	kill_everywhere("acquire, exhausted", is_exhausted, dies_acquiring);
 	kill_everywhere("acquire, without a hint", is_unhinted, dies_acquiring_three);
 	kill_among(MANY, "acquire among many", has_some, dies_acquiring);
+	kill_everywhere("adopt, fresh", is_fresh, dies_adopting);
+	kill_everywhere("adopt, beside others", has_some, dies_adopting);
 }
 
 TEST(what_is_released_is_free_once, .timeout_s = 60)

@@ -437,6 +437,27 @@ TEST(none_stored_is_an_answer_of_its_own)
 	scene_close(&scene);
 }
 
+TEST(ranges_with_a_checksum_are_listed)
+{
+	struct scene scene = scene_open((struct shmc_buffer_options){ .checksums_max = 3 });
+	uint64_t offset, bytes, listed = 0;
+
+	shmt_assert_ok(shmc_buffer_store_checksum(scene.writer, 7, 10, SHMC_TRY));
+	shmt_assert_ok(shmc_buffer_store_checksum(scene.writer, 20, 0, SHMC_TRY));
+	shmt_assert_ok(shmc_buffer_forget_checksum(scene.writer, 7, 10, SHMC_TRY));
+	for (uint64_t i = 0; i < 3; i++) {
+		if (shmc_buffer_checksum_range(scene.writer, i, &offset, &bytes) != SHMC_OK)
+			continue;
+		ck_assert_uint_eq(offset, 20);
+		ck_assert_uint_eq(bytes, 0);
+		listed++;
+	}
+	ck_assert_uint_eq(listed, 1);
+	shmt_assert_result(shmc_buffer_checksum_range(scene.writer, 3, &offset, &bytes),
+			   SHMC_INVALID);
+	scene_close(&scene);
+}
+
 TEST(a_full_table_of_checksums_takes_no_other_range)
 {
 	struct scene scene = scene_open((struct shmc_buffer_options){ .checksums_max = 3 });

@@ -117,6 +117,23 @@ TEST(follower_sees_what_was_taken_before_it_looked)
 	end(&scene);
 }
 
+TEST(what_waits_for_a_host_is_not_stale)
+{
+	struct scene scene = begin();
+	struct shmc_pipe *client, *host;
+
+	shmt_create_pipe(scene.client, 4096);
+	client = shmt_open_pipe(scene.client, SHMC_PIPE_CLIENT);
+	shmt_assert_ok(shmc_pipe_try_send(client, "early", 5));
+	expect(START("peek", "pipe"), "0  for the next host  endpoint 1  5 B  early\n");
+	host = shmt_open_pipe(scene.client, SHMC_PIPE_HOST);
+	expect(START("peek", "pipe"), "0  ready  endpoint 1  5 B  early\n");
+	shmc_pipe_close(host);
+	expect(START("peek", "pipe"), "0  stale  endpoint 1  5 B  early\n");
+	shmc_pipe_close(client);
+	end(&scene);
+}
+
 TEST(metadata_and_frames_of_a_stream_are_shown)
 {
 	struct scene scene = begin();
@@ -262,7 +279,7 @@ TEST(objects_of_a_pool_are_shown_with_whose)
 	shmt_assert_ok(shmc_pool_transfer(pool, handles[1], SHMC_POOL_ANYONE));
 	expect(START("peek", "p"), "0  #1  owned  endpoint 0  4 B  one.\n"
 				   "1  #2  in transit to anyone  endpoint 0  4 B  two.\n"
-				   "2  free\n");
+				   "2  #3  free\n");
 	says(START("describe", "p"), "\nnever taken: 63 user\n", NULL);
 	shmc_pool_close(pool);
 	end(&scene);
@@ -283,7 +300,7 @@ TEST(a_line_that_is_no_message_of_its_type_is_named)
 	ck_assert_ptr_nonnull(strstr(result.err, "line 2 is too short"));
 	ck_assert_ptr_nonnull(strstr(result.err, "8 bytes"));
 	shmt_result_free(&result);
-	expect(START("peek", "t"), "0  ready  endpoint 1  8 B  12345678\n");
+	expect(START("peek", "t"), "0  for the next host  endpoint 1  8 B  12345678\n");
 	end(&scene);
 }
 

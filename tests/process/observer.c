@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "protocol/mpmc.h"
 #include "tests/support/broker.h"
 #include "tests/support/descriptors.h"
 #include "tests/support/mpmc_client.h"
@@ -382,6 +383,49 @@ TEST(observer_in_a_forked_child_is_nobodys)
 	}
 	waitpid(child, &status, 0);
 	ck_assert_int_eq(status, 0);
+	shmc_observer_close(observer);
+	scene_close(&scene);
+}
+
+struct options {
+	uint64_t count;
+	uint64_t slots;
+	uint64_t message_bytes_max;
+};
+
+static void note_option(void *context, const char *name, uint64_t value)
+{
+	struct options *options = context;
+
+	options->count++;
+	if (strcmp(name, "slots") == 0)
+		options->slots = value;
+	if (strcmp(name, "message_bytes_max") == 0)
+		options->message_bytes_max = value;
+}
+
+TEST(what_it_was_made_with_is_told)
+{
+	static const struct shmc_create_options common = { .flags = SHMC_CREATE_PREFAULT };
+	struct shmc_mpmc_options how = { .slots = 7, .mode = 0640, .common = &common };
+	struct scene scene = scene_open();
+	struct shmc_observer *observer;
+	struct shmc_observer_info info;
+	struct options options = { 0 };
+	struct shmc_error error;
+
+	shmt_queue_create(scene.client, "queue", how);
+	shmt_assert_ok(shmc_observer_open(scene.client, "queue", &observer, &error));
+	shmt_assert_ok(shmc_observer_info(observer, &info));
+	ck_assert_uint_eq(info.mode, 0640);
+	ck_assert_uint_eq(info.owner, geteuid());
+	ck_assert_uint_eq(info.group, getegid());
+	ck_assert_uint_eq(info.flags, SHMC_CREATE_PREFAULT);
+	ck_assert_uint_eq(info.kind_version, SHMP_MPMC_VERSION);
+	shmt_assert_ok(shmc_observer_options(observer, note_option, &options));
+	ck_assert_uint_eq(options.count, 5);
+	ck_assert_uint_eq(options.slots, 7);
+	ck_assert_uint_eq(options.message_bytes_max, 48);
 	shmc_observer_close(observer);
 	scene_close(&scene);
 }

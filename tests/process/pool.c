@@ -403,6 +403,22 @@ TEST(counts_stay_when_it_is_opened_again)
 	scene_close(&scene);
 }
 
+TEST(a_handle_of_an_older_pool_is_adopted_once)
+{
+	struct scene scene = scene_open(8, 10);
+	uint64_t handle = UINT64_C(5) << 32 | 3;
+	void *data;
+
+	shmt_assert_ok(shmc_pool_adopt(scene.pool, handle, &data));
+	ck_assert_ptr_eq(data, shmc_pool_data(scene.pool, handle));
+	shmt_assert_result(shmc_pool_adopt(scene.pool, handle, NULL), SHMC_DENIED);
+	shmt_assert_ok(shmc_pool_release(scene.pool, handle));
+	shmt_assert_result(shmc_pool_adopt(scene.pool, handle, NULL), SHMC_STALE);
+	shmt_assert_result(shmc_pool_adopt(scene.pool, handle + 8, NULL), SHMC_INVALID);
+	ck_assert_uint_eq(statistics(scene.pool).free, 10);
+	scene_close(&scene);
+}
+
 TEST(a_forked_child_may_do_nothing)
 {
 	struct scene scene = scene_open(8, 10);
@@ -416,6 +432,7 @@ TEST(a_forked_child_may_do_nothing)
 					SHMC_FORKED &&
 				shmc_pool_release(scene.pool, handle) == SHMC_FORKED &&
 				shmc_pool_claim(scene.pool, handle, NULL) == SHMC_FORKED &&
+				shmc_pool_adopt(scene.pool, handle, NULL) == SHMC_FORKED &&
 				shmc_pool_transfer(scene.pool, handle, 0) == SHMC_FORKED &&
 				shmc_pool_data(scene.pool, handle) == NULL;
 

@@ -285,6 +285,19 @@ enum shmc_result shmc_buffer_verify(struct shmc_buffer *buffer, uint64_t offset,
 				    void *data, int64_t timeout_ns);
 
 /**
+ * Which ranges have a checksum. Hold the lock, or they may change meanwhile.
+ *
+ * @param index	0 to checksums_max - 1, in no order, with gaps
+ *
+ * Return: OK; NOT_FOUND (nothing is stored there); INVALID (no such index, or an observer); FORKED.
+ * Threads: the handle's. Context: never blocks.
+ * Crash: nothing stays behind.
+ * Since: 0.1
+ */
+enum shmc_result shmc_buffer_checksum_range(const struct shmc_buffer *buffer, uint64_t index,
+					    uint64_t *ret_offset, uint64_t *ret_bytes);
+
+/**
  * Shows the bytes range by range, in any role: see shmc_observer_look(). Positions are offsets; a
  * range has 4096 bytes, or as many as @look->buffer has room for. Ranges that somebody holds the
  * lock to write, and may be changing, have the state "being written"; after a death that nobody

@@ -95,6 +95,20 @@ struct shmc_observer *shmc_observer_close(struct shmc_observer *observer);
 /** The kind's name, e.g. "spsc"; lives as long as the library. Since: 0.1 */
 const char *shmc_observer_kind(const struct shmc_observer *observer);
 
+/** What a segment was made with, beside the options of its kind. */
+struct shmc_observer_info {
+	uint32_t kind_version; /* of the layout */
+	uint32_t flags;	       /* SHMC_CREATE_HUGE_PAGES, _PREFAULT, _MLOCK */
+	uint32_t mode;	       /* rights as in chmod; 0: this broker does not say */
+	uint32_t owner;	       /* user, with the mode; of an object: its arena's */
+	uint32_t group;
+	uint32_t reserved;
+};
+
+/** Fills it in. Return: OK; FORKED. Threads: any. Context: never blocks. Since: 0.1 */
+enum shmc_result shmc_observer_info(const struct shmc_observer *observer,
+				    struct shmc_observer_info *ret_info);
+
 /** What its positions mean to who follows. */
 enum shmc_positions {
 	SHMC_POSITIONS_REUSED = 0, /* what is there changes: fields, elements */
@@ -132,6 +146,19 @@ typedef void (*shmc_figure_fn)(void *context, const char *name, uint64_t value);
  * Since: 0.1
  */
 enum shmc_result shmc_observer_figures(const struct shmc_observer *observer, shmc_figure_fn fn,
+				       void *context);
+
+/**
+ * The options of the kind that it was made with, in effective values: what a segment of the same
+ * size and behaviour is made with. Of a record they say how large its schema is, not what it says.
+ *
+ * @param fn	gets each, by the name that `shmbrokerctl kinds` shows
+ *
+ * Return: OK; FORKED.
+ * Threads: any. Context: never blocks.
+ * Since: 0.1
+ */
+enum shmc_result shmc_observer_options(const struct shmc_observer *observer, shmc_figure_fn fn,
 				       void *context);
 
 #ifdef __cplusplus

@@ -343,7 +343,7 @@ enum shmc_result shmc_pipe_wait_peer(struct shmc_pipe *pipe, int64_t timeout_ns)
 /**
  * Shows what is in the pipe and takes nothing, in any role: see shmc_observer_look(). First the
  * host's messages, then the client's; the item's endpoint says whose: 0 the host's, 1 the client's.
- * Those of an earlier session have the state "stale". Positions are one of each direction; what was
+ * Those of an earlier session have the state "stale", those that wait for one "for the next host". Positions are one of each direction; what was
  * missed counts bytes.
  *
  * Return, Threads, Context: as shmc_observer_look().

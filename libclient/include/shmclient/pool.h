@@ -187,6 +187,21 @@ enum shmc_result shmc_pool_transfer(struct shmc_pool *pool, uint64_t handle, uin
 enum shmc_result shmc_pool_claim(struct shmc_pool *pool, uint64_t handle, void **ret_data);
 
 /**
+ * Takes the free object that a handle names, and makes it that handle's: for who brings back, in a
+ * new pool, what an old one held, while messages with handles of the old one are still about. The
+ * handle must not be one that was released here; those between it and the last one are as released.
+ *
+ * @param ret_data	where it is; may be NULL
+ *
+ * Return: OK; STALE (the object was released under that handle or a later one); DENIED (it is not
+ * free); INVALID (no handle of this pool; an observer's); FORKED.
+ * Threads: the handle's. Context: never blocks.
+ * Crash: it is free, and the handle STALE.
+ * Since: 0.1
+ */
+enum shmc_result shmc_pool_adopt(struct shmc_pool *pool, uint64_t handle, void **ret_data);
+
+/**
  * Frees an object that is in transit, whoever gave it and to whomever. A claim that comes later is
  * told STALE. shmc_pool_look() lists what is in transit, with handles.
  *
@@ -227,8 +242,8 @@ uint32_t shmc_pool_endpoint(const struct shmc_pool *pool);
 enum shmc_result shmc_pool_fd(struct shmc_pool *pool, int *ret_fd, struct shmc_error *error);
 
 /**
- * Shows the objects, in any role: see shmc_observer_look(). The number of one that is not free is
- * its handle, its endpoint the owner, the recipient, or the giver of what is in transit to anyone.
+ * Shows the objects, in any role: see shmc_observer_look(). Its number is its handle, or
+ * the one that a free one is acquired by next; its endpoint the owner, the recipient, or the giver of what is in transit to anyone.
  *
  * Return, Threads, Context: as shmc_observer_look().
  * Since: 0.1
