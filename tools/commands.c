@@ -44,8 +44,22 @@ const struct command commands[] = {
 	  "pub waits; the receiver of an spsc, a stream or a pipe that died or left is reported then, "
 	  "unless --follow waits for the next one, and so is the end of the broker (exit code 3).",
 	  run_pub },
+	{ "restore", "FILE [NAME]", 1, 2, "",
+	  "make what save has written into FILE anew, under its name or NAME",
+	  "The file is read to its end before anything is made: one that is damaged, cut short or of "
+	  "another format or layout is refused with exit code 65. A name that is there already is "
+	  "refused; what fails on the way leaves nothing. Owner and group are kept where you may give "
+	  "them; rights of a group that cannot be kept are taken away.",
+	  run_restore },
 	{ "rm", "NAME", 1, 1, "", "remove a name; whoever has it open keeps the memory", "",
 	  run_rm },
+	{ "save", "NAME FILE", 2, 2, "timeout",
+	  "write all that is in a segment into FILE, while others go on using it",
+	  "Messages that nobody has taken, values, bytes, an arena with its objects, or arena:object "
+	  "alone; nothing is taken, and only a buffer is locked, to read, while it is copied "
+	  "(--timeout). FILE is replaced when the new one is whole, and not before. What is saved of "
+	  "each kind, and what is not, stands in docs/save.md.",
+	  run_save },
 	{ "sessions", "", 0, 0, "", "processes connected to the broker", "", run_sessions },
 	{ "set", "NAME [FIELD|INDEX] VALUE", 2, 3, "timeout",
 	  "change a value of a record, an array or an atomic",

@@ -39,6 +39,9 @@ int run_tail(const struct options *options);
 /* pub.c, sub.c */
 int run_pub(const struct options *options);
 int run_sub(const struct options *options);
+/* save.c, restore.c */
+int run_restore(const struct options *options);
+int run_save(const struct options *options);
 /* segments.c */
 int run_create(const struct options *options);
 int run_describe(const struct options *options);

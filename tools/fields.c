@@ -424,3 +424,16 @@ int fields_add(const struct options *options, cJSON *parameters, cJSON *kind_opt
 	free(schema);
 	return code;
 }
+
+int fields_add_list(const cJSON *fields, cJSON *parameters, cJSON *kind_options)
+{
+	struct shmp_schema *schema = must(calloc(1, SHMP_SCHEMA_BYTES_MAX));
+	int code = add_objects(schema, fields, "");
+
+	if (code == 0)
+		code = seal(schema, kind_options);
+	if (code == 0)
+		put(schema, parameters, kind_options);
+	free(schema);
+	return code;
+}

@@ -24,4 +24,7 @@ bool fields_are_given(const struct options *options);
  */
 int fields_add(const struct options *options, cJSON *parameters, cJSON *kind_options);
 
+/* The same from an array as describe --json prints it. */
+int fields_add_list(const cJSON *fields, cJSON *parameters, cJSON *kind_options);
+
 #endif

@@ -13,13 +13,14 @@
 #include <stdio.h>
 
 /* symbol, code, what it means */
-#define EXIT_CODES(X)                                                                       \
-	X(EXIT_DONE, 0, "done")                                                             \
-	X(EXIT_REFUSED, 1, "the request was refused or failed; stderr says why")            \
-	X(EXIT_USAGE, 2, "the command line makes no sense")                                 \
-	X(EXIT_NO_BROKER, 3, "no broker answers, or it went away")                          \
-	X(EXIT_PEER, 4, "pub, sub: the other side died (pub: or left a full queue behind)") \
-	X(EXIT_TIMEOUT, 5, "nothing happened within --timeout")                             \
+#define EXIT_CODES(X)                                                                         \
+	X(EXIT_DONE, 0, "done")                                                               \
+	X(EXIT_REFUSED, 1, "the request was refused or failed; stderr says why")              \
+	X(EXIT_USAGE, 2, "the command line makes no sense")                                   \
+	X(EXIT_NO_BROKER, 3, "no broker answers, or it went away")                            \
+	X(EXIT_PEER, 4, "pub, sub: the other side died (pub: or left a full queue behind)")   \
+	X(EXIT_TIMEOUT, 5, "nothing happened within --timeout")                               \
+	X(EXIT_DATA, 65, "restore: the file is none of save, damaged, or of another version") \
 	X(EXIT_SIGNAL, 128, "plus N: ended in good order by signal N; 141: nobody reads stdout")
 
 enum exit_code {
