@@ -384,14 +384,26 @@ enum shmc_result shmc_rpc_options_of(const struct shmc_rpc *rpc,
 	return SHMC_OK;
 }
 
+/* How many of the places from @first on somebody has now. */
+static uint64_t rpc_present(const struct shmc_rpc *rpc, uint32_t first, uint64_t count)
+{
+	uint64_t present = 0;
+
+	for (uint64_t i = 0; i < count; i++)
+		present += shmc__object_peer(&rpc->object, first + (uint32_t)i) == SHMC_PEER_ACTIVE;
+	return present;
+}
+
 enum shmc_result shmc_rpc_statistics(const struct shmc_rpc *rpc,
 				     struct shmc_rpc_statistics *ret_statistics)
 {
+	const uint64_t *option;
 	struct shmp_rpc_counts counts;
 	struct shmc_statistics all;
 
 	if (shmc__object_is_forked(&rpc->object))
 		return SHMC_FORKED;
+	option = rpc->object.mapping->segment.plan.option;
 	shmp_rpc_count(&rpc->object.mapping->segment, &counts);
 	shmc__object_statistics_of_all(&rpc->object, &all);
 	*ret_statistics = (struct shmc_rpc_statistics){
@@ -405,6 +417,9 @@ enum shmc_result shmc_rpc_statistics(const struct shmc_rpc *rpc,
 		.dropped = counts.dropped,
 		.refused = all.refused,
 		.waits = all.waits,
+		.workers = rpc_present(rpc, 0, option[SHMP_RPC_WORKERS_MAX]),
+		.clients = rpc_present(rpc, (uint32_t)option[SHMP_RPC_WORKERS_MAX],
+				       option[SHMP_RPC_CLIENTS_MAX]),
 	};
 	return SHMC_OK;
 }

@@ -269,6 +269,23 @@ TEST(what_a_killed_worker_had_is_answered_by_another)
 	scene_close(&scene);
 }
 
+TEST(who_is_there_is_counted)
+{
+	struct scene scene = scene_open((struct shmc_rpc_options){ .calls = 4 });
+	struct shmt_peer workers[2];
+
+	ck_assert_uint_eq(statistics(scene.rpc).workers, 0);
+	ck_assert_uint_eq(statistics(scene.rpc).clients, 1);
+	for (int i = 0; i < 2; i++)
+		workers[i] = start_worker(&scene);
+	ck_assert_uint_eq(statistics(scene.rpc).workers, 2);
+	shmt_peer_kill(&workers[0]);
+	while (statistics(scene.rpc).workers != 1)
+		sched_yield();
+	end_worker(&scene, &workers[1]);
+	scene_close(&scene);
+}
+
 TEST(or_his_caller_is_told_where_that_was_chosen)
 {
 	struct scene scene =

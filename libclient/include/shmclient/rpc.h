@@ -309,6 +309,8 @@ struct shmc_rpc_statistics {
 	uint64_t dropped;     /* calls of clients that died or left */
 	uint64_t refused;     /* FULL, EMPTY or TIMEOUT */
 	uint64_t waits;	      /* times somebody went to sleep */
+	uint64_t workers;     /* that are there now, maybe stopped */
+	uint64_t clients;     /* the same */
 };
 
 /**
