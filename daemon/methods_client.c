@@ -96,14 +96,10 @@ static bool hello_identify(struct call *call)
  * Of what an earlier connection or an earlier broker gave it, the client has only what it lists:
  * the answer to an Attach may have been lost. It has not touched the others.
  */
-static bool hello_held(struct call *call, struct client *client)
+static void keep_held(struct client *client, const cJSON *held)
 {
-	const cJSON *held = NULL, *item;
+	const cJSON *item;
 
-	if (!call_array_optional(call, "held", &held))
-		return false;
-	if (!held)
-		return true;
 	for (size_t i = 0; i < client->attachment_count; i++)
 		client->attachments[i]->is_held = false;
 	cJSON_ArrayForEach(item, held)
@@ -117,7 +113,6 @@ static bool hello_held(struct call *call, struct client *client)
 	for (size_t i = client->attachment_count; i > 0; i--)
 		if (!client->attachments[i - 1]->is_held)
 			attachment_close(client->attachments[i - 1], false);
-	return true;
 }
 
 /* Takes up an earlier client's session if this is its process. */
@@ -126,8 +121,10 @@ static bool hello_resume(struct call *call, bool *ret_resumed)
 	struct session *session = call_session(call);
 	struct client *fresh = session->client, *earlier;
 	const char *token = NULL;
+	const cJSON *held = NULL;
 
-	if (!call_string_optional(call, "resume", &token))
+	if (!call_string_optional(call, "resume", &token) ||
+	    !call_array_optional(call, "held", &held))
 		return false;
 	earlier = token ? client_find(session->broker, token) : NULL;
 	if (!earlier || earlier == fresh)
@@ -140,7 +137,9 @@ static bool hello_resume(struct call *call, bool *ret_resumed)
 	}
 	client_move(earlier, session);
 	*ret_resumed = true;
-	return hello_held(call, earlier);
+	if (held)
+		keep_held(earlier, held);
+	return true;
 }
 
 static void hello(struct call *call)
