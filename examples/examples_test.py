@@ -3,9 +3,10 @@
 
 usage: examples_test.py BUILD_DIR SOURCE_DIR GROUP
 
-GROUP is demo, first_program, many, streaming, values or video. Each test is a function named by a
-sentence; it fails by an exception. Everything happens in a temporary folder, with a broker of its
-own.
+GROUP is demo, first_program, many, restart, streaming, values or video. Each test is a function
+named by a sentence; it fails by an exception. Everything happens in a temporary folder, with a
+broker of its own. In the group restart, whose tests are those of others, the broker is killed again
+and again, which nobody may notice.
 """
 
 import os
@@ -18,18 +19,21 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 
 SLOW = int(os.environ.get("SHMT_SLOW", "1"))
+BETWEEN_KILLS = 0.04 * SLOW
 
 
 class Place:
     """A folder, an environment that leads to its broker only, and the broker."""
 
-    def __init__(self, build, source):
+    def __init__(self, build, source, kills=False):
         self.build, self.source = build, source
         self.dir = pathlib.Path(tempfile.mkdtemp())
+        self.killer = Killer(self) if kills else None
         strangers = ("SHMBROKER_ADDRESS", "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID")
         self.env = {k: v for k, v in os.environ.items() if k not in strangers}
         self.env.update(XDG_RUNTIME_DIR=str(self.dir), XDG_CONFIG_HOME=str(self.dir))
@@ -59,7 +63,8 @@ class Place:
 
     def start_broker(self, daemon, ctl):
         log = open(self.dir / "broker.log", "w")
-        broker = self.start(daemon, "--user", stderr=log)
+        how = ["--supervise", "--no-backoff"] if self.killer else []
+        broker = self.start(daemon, "--user", *how, stderr=log)
         log.close()
         end = time.monotonic() + 20 * SLOW
         while subprocess.run(
@@ -68,6 +73,8 @@ class Place:
             if time.monotonic() > end or broker.poll() is not None:
                 raise AssertionError((self.dir / "broker.log").read_text())
             time.sleep(0.02)
+        if self.killer:
+            self.killer.start()
         return broker
 
     def start_built_broker(self):
@@ -79,6 +86,8 @@ class Place:
         return self.build / "examples" / name
 
     def clean_up(self):
+        if self.killer:
+            self.killer.stop()
         for process in self.started:
             if process.poll() is None:
                 process.terminate()
@@ -90,6 +99,30 @@ class Place:
             if process.stdout:
                 process.stdout.close()
         shutil.rmtree(self.dir)
+
+
+class Killer(threading.Thread):
+    """Kills the broker that its keeper has started last, as soon as it serves, and the next."""
+
+    def __init__(self, place):
+        super().__init__(daemon=True)
+        self.log = place.dir / "broker.log"
+        self.over = threading.Event()
+        self.killed = 0
+
+    def run(self):
+        last = None
+        while not self.over.wait(BETWEEN_KILLS):
+            pid = re.findall(r"event=started .*?pid=(\d+)", self.log.read_text())[-1]
+            if pid != last:
+                os.kill(int(pid), signal.SIGKILL)
+                self.killed += 1
+            last = pid
+
+    def stop(self):
+        self.over.set()
+        if self.is_alive():
+            self.join()
 
 
 # ---- demo ----------------------------------------------------------------------------------------
@@ -384,6 +417,7 @@ GROUPS = {
         two_workers_calculate_and_one_is_killed_in_the_middle_of_a_call,
         what_killed_writers_left_in_a_buffer_is_told_and_mended,
     ],
+    "restart": [],
     "first_program": [
         the_first_program_does_what_the_readme_says,
         its_receiver_may_come_first,
@@ -391,10 +425,15 @@ GROUPS = {
 }
 
 
+for name in ("streaming", "many", "video", "values"):
+    GROUPS["restart"] += GROUPS[name]
+
+
 def main(build, source, group):
-    failed = 0
+    failed = killed = 0
+    kills = group == "restart"
     for number, test in enumerate(GROUPS[group], 1):
-        place = Place(pathlib.Path(build).resolve(), pathlib.Path(source).resolve())
+        place = Place(pathlib.Path(build).resolve(), pathlib.Path(source).resolve(), kills)
         try:
             test(place)
             print(f"ok {number} {test.__name__}")
@@ -404,6 +443,10 @@ def main(build, source, group):
             print(re.sub("^", "# ", traceback.format_exc(), flags=re.M))
         finally:
             place.clean_up()
+            killed += place.killer.killed if place.killer else 0
+    if kills:
+        print(f"# {killed} brokers were killed")
+        failed += killed < len(GROUPS[group])
     print(f"1..{len(GROUPS[group])}")
     return 1 if failed else 0
 
