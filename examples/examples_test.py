@@ -24,7 +24,7 @@ import time
 import traceback
 
 SLOW = int(os.environ.get("SHMT_SLOW", "1"))
-BETWEEN_KILLS = 0.04 * SLOW
+KILLS_AFTER = (0.01 * SLOW, 0.2 * SLOW)  # at least, at most
 
 
 class Place:
@@ -112,7 +112,7 @@ class Killer(threading.Thread):
 
     def run(self):
         last = None
-        while not self.over.wait(BETWEEN_KILLS):
+        while not self.over.wait(random.uniform(*KILLS_AFTER)):
             pid = re.findall(r"event=started .*?pid=(\d+)", self.log.read_text())[-1]
             if pid != last:
                 os.kill(int(pid), signal.SIGKILL)

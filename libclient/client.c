@@ -22,7 +22,7 @@
 #define CLIENT_SPIN_NS		  INT64_C(20000)
 #define CLIENT_CONTROL_TIMEOUT_NS UINT64_C(5000000000)
 /* A broker that ends with each call is not asked for ever. */
-#define CLIENT_ATTEMPTS 8
+#define CLIENT_ATTEMPTS 64
 /* What fits in a request, with room to spare. */
 #define CLIENT_HELD_MAX 4096
 
