@@ -87,6 +87,7 @@ static void init_rooms(struct broker *broker)
 	list_init(&broker->sessions);
 	traffic_init(broker);
 	repairs_init(broker);
+	deaths_init(&broker->deaths, broker->death_records, DEATHS_ROOM);
 }
 
 static int open_listener(struct broker *broker, struct listener *listener, const char *name,

@@ -10,6 +10,7 @@
 #include <uv.h>
 
 #include "daemon/bundle.h"
+#include "daemon/deaths.h"
 #include "daemon/event.h"
 #include "daemon/handles.h"
 #include "daemon/list.h"
@@ -43,7 +44,9 @@ struct broker {
 	struct quota quota;
 	struct reserve reserve;
 	struct repairs repairs;
-	struct list sessions; /* all connections */
+	struct deaths deaths;
+	struct death_record death_records[DEATHS_ROOM]; /* where `deaths` keeps them */
+	struct list sessions;				/* all connections */
 	struct traffic traffic;
 	struct list clients; /* connected or in quarantine, oldest first */
 	struct events events;

@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "daemon/deaths.h"
+
 /* 0; -ESRCH dead and reaped; -EOPNOTSUPP the kernel cannot tell; another -errno. */
 int liveness_of_peer(int socket_fd, int *ret_pidfd);
 
@@ -22,6 +24,13 @@ int liveness_of_peer(int socket_fd, int *ret_pidfd);
 int liveness_of_pid(pid_t pid, uint64_t start_time, int *ret_pidfd);
 
 bool liveness_is_over(int pidfd);
+
+/*
+ * How the process behind @pidfd ended, which is over; its exit code or signal in *ret_value. Until
+ * its parent has waited for it /proc tells, where the broker may see it there; afterwards the pidfd
+ * does, on kernels since 6.15.
+ */
+enum death_end liveness_end(int pidfd, pid_t pid, uid_t uid, uint32_t *ret_value);
 
 /* Whether two pidfds name one process: its number while both live, or its inode (6.9). */
 bool liveness_is_same(int pidfd_a, pid_t pid_a, int pidfd_b, pid_t pid_b);

@@ -11,6 +11,7 @@
 #include "daemon/call.h"
 #include "daemon/client.h"
 #include "daemon/dispatch.h"
+#include "daemon/methods_postmortem.h"
 #include "daemon/segment.h"
 #include "daemon/status.h"
 #include "protocol/interfaces.h"
@@ -99,17 +100,20 @@ static void answer_not_found(struct call *call, const char *name)
 	call_error(call, "org.shmbroker.control.NotFound", parameters);
 }
 
-static struct segment *find(struct call *call)
+struct segment *control_segment(struct call *call, const char *name)
 {
-	struct segment *segment;
-	const char *name;
+	struct segment *segment = registry_find(&call_broker(call)->registry, name);
 
-	if (!call_string(call, "name", &name))
-		return NULL;
-	segment = registry_find(&call_broker(call)->registry, name);
 	if (!segment)
 		answer_not_found(call, name);
 	return segment;
+}
+
+static struct segment *find(struct call *call)
+{
+	const char *name;
+
+	return call_string(call, "name", &name) ? control_segment(call, name) : NULL;
 }
 
 static void describe(struct call *call)
@@ -210,6 +214,9 @@ static const struct method methods[] = {
 	{ "Describe", "name", describe },
 	{ "Sessions", "after limit", sessions },
 	{ "Unlink", "name", unlink_segment },
+	{ "Deaths", "name before limit", method_deaths },
+	{ "Blocked", "name after", method_blocked },
+	{ "Health", "", method_health },
 	{ "Monitor", "", monitor },
 	{ "Ping", "ping", ping },
 };

@@ -121,8 +121,11 @@ static void close_bell(struct segment *segment, uint32_t index)
 	place->poll_fd = -1;
 }
 
-/* One run of the kind's repair; 0 done, 1 not yet, -errno could not be tried. */
-static int run_repair(struct segment *segment, uint32_t index)
+/*
+ * One run of the kind's repair; 0 done, 1 not yet, -errno could not be tried. What the dead one has
+ * in hands is collected in @held first, unless that is NULL.
+ */
+static int run_repair(struct segment *segment, uint32_t index, struct death_place *held)
 {
 	struct place *place = &segment->places[index];
 	struct shmp_segment map;
@@ -130,6 +133,8 @@ static int run_repair(struct segment *segment, uint32_t index)
 
 	if (r < 0)
 		return r;
+	if (held && segment->kind->holds)
+		segment->kind->holds(&map, index, death_add_hold, held);
 	if (place->has_died)
 		write_record(&map, segment, index, SHMP_ENDPOINT_DYING);
 	r = segment->kind->repair(&map, index, place->has_died);
@@ -145,12 +150,12 @@ static int run_repair(struct segment *segment, uint32_t index)
 	return r;
 }
 
-int place_repair(struct segment *segment, uint32_t index)
+static int repair(struct segment *segment, uint32_t index, struct death_place *held)
 {
 	struct place *place = &segment->places[index];
 	struct broker *broker = segment->broker;
 
-	if (run_repair(segment, index) != 0)
+	if (run_repair(segment, index, held) != 0)
 		return 1;
 	ledger_place(segment, index, place->has_died ? STATE_PLACE_DEAD : STATE_PLACE_LEFT);
 	place->is_repairing = false;
@@ -163,7 +168,30 @@ int place_repair(struct segment *segment, uint32_t index)
 					    .role = segment_role_at(segment, index)->name,
 					    .has_endpoint = true,
 					    .endpoint = index });
+	deaths_repaired(&broker->deaths, place->death);
+	place->death = 0;
 	return 0;
+}
+
+int place_repair(struct segment *segment, uint32_t index)
+{
+	return repair(segment, index, NULL);
+}
+
+/* Whoever waits is told by the repair; the record is written behind it. */
+static int repair_dead(struct segment *segment, uint32_t index)
+{
+	struct death_place held = { .segment = segment->name,
+				    .kind = segment->kind->name,
+				    .role = segment_role_at(segment, index)->name,
+				    .endpoint = index };
+	int r = repair(segment, index, &held);
+	uint64_t id;
+
+	held.is_pending = r != 0;
+	id = deaths_note(&segment->broker->deaths, &held);
+	segment->places[index].death = held.is_pending ? id : 0;
+	return r;
 }
 
 void place_vacate(struct segment *segment, uint32_t index, bool died)
@@ -180,7 +208,7 @@ void place_vacate(struct segment *segment, uint32_t index, bool died)
 	place->has_died = died;
 	place->is_repairing = true;
 	segment->repairing++;
-	if (place_repair(segment, index) != 0)
+	if ((died ? repair_dead(segment, index) : place_repair(segment, index)) != 0)
 		repair_later(segment);
 }
 

@@ -1,13 +1,16 @@
 #include "daemon/repair.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 #include "daemon/attachment.h"
 #include "daemon/broker.h"
 #include "daemon/client.h"
+#include "daemon/liveness.h"
 #include "daemon/log.h"
 #include "daemon/place.h"
 #include "daemon/segment.h"
+#include "protocol/waiter.h"
 
 #define RETRY_MS 10
 
@@ -76,14 +79,57 @@ static void tell_death(struct client *client, size_t held)
 		  client->credentials.pid, client->credentials.uid, client->name, held);
 }
 
+static void begin_record(const struct client *client)
+{
+	struct death_notice notice = { .name = client->name,
+				       .start_time = client->start_time,
+				       .noticed_ns = shmp_clock_ns(),
+				       .pid = (uint32_t)client->credentials.pid,
+				       .uid = client->credentials.uid,
+				       .held = (uint32_t)client->attachment_count };
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	notice.at_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	deaths_begin(&client->broker->deaths, &notice);
+}
+
+/* Behind the repairs: nobody waits for it, and its parent has had time to wait for it. */
+static void end_record(const struct client *client)
+{
+	uint32_t value;
+	enum death_end end = liveness_end(client->pidfd, client->credentials.pid,
+					  client->credentials.uid, &value);
+
+	deaths_say_end(&client->broker->deaths, end, value);
+}
+
+/* A view leaves nothing to be repaired, but its holder has died all the same. */
+static void record_view(struct broker *broker, const struct attachment *attachment)
+{
+	deaths_note(&broker->deaths, &(struct death_place){ .segment = attachment->segment->name,
+							    .kind = attachment->segment->kind->name,
+							    .role = attachment->role->name,
+							    .endpoint = UINT32_MAX });
+}
+
 void repair_client(struct client *client)
 {
 	struct broker *broker = client->broker;
 	size_t held = client->attachment_count;
 
+	if (held > 0)
+		begin_record(client);
 	/* the waiting first, the telling after */
-	while (client->attachment_count > 0)
-		attachment_close(client->attachments[client->attachment_count - 1], true);
+	while (client->attachment_count > 0) {
+		struct attachment *attachment = client->attachments[client->attachment_count - 1];
+
+		if (attachment_observes(attachment))
+			record_view(broker, attachment);
+		attachment_close(attachment, true);
+	}
+	if (held > 0)
+		end_record(client);
 	tell_death(client, held);
 	client_close(client);
 	if (!list_is_empty(&broker->repairs.pending))

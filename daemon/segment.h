@@ -38,6 +38,7 @@ struct place {
 	uint32_t deaths;
 	bool is_repairing; /* the holder is gone, what he left is not all taken back */
 	bool has_died;	   /* how he went */
+	uint64_t death;	   /* entry in the record of deaths that waits for the repair, 0 = none */
 	int ring_fd;	   /* doorbell, -1 = none */
 	int poll_fd;	   /* its other end, so that asking twice gives the same */
 	struct state_place *kept;

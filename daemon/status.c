@@ -10,7 +10,7 @@
 #include "daemon/segment.h"
 #include "protocol/varlink.h"
 
-static const char *state_name(const struct place *place)
+const char *status_of_place(const struct place *place)
 {
 	if (place->holder)
 		return "active";
@@ -19,6 +19,20 @@ static const char *state_name(const struct place *place)
 	if (place->incarnation == 0)
 		return "free";
 	return place->has_died ? "dead" : "left";
+}
+
+void status_add_time(cJSON *object, const char *key, uint64_t realtime_ns)
+{
+	time_t seconds = (time_t)(realtime_ns / 1000000000u);
+	struct tm parts;
+	char text[64];
+	size_t used;
+
+	gmtime_r(&seconds, &parts);
+	used = strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &parts);
+	snprintf(text + used, sizeof(text) - used, ".%06uZ",
+		 (unsigned)(realtime_ns % 1000000000u / 1000));
+	cJSON_AddStringToObject(object, key, text);
 }
 
 static void add_counter(cJSON *object, const char *key, const _Atomic uint64_t *counter)
@@ -59,7 +73,7 @@ static cJSON *endpoint_object(const struct segment *segment, const struct shmp_s
 
 	shmp_json_add_u64(object, "index", index);
 	cJSON_AddStringToObject(object, "role", role ? role->name : "");
-	cJSON_AddStringToObject(object, "state", state_name(place));
+	cJSON_AddStringToObject(object, "state", status_of_place(place));
 	shmp_json_add_i64(object, "pid", place->pid);
 	shmp_json_add_u64(object, "uid", place->uid);
 	shmp_json_add_u64(object, "incarnation", place->incarnation);

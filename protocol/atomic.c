@@ -114,6 +114,19 @@ static bool atomic_waits(const struct shmp_segment *segment, uint32_t endpoint)
 	return shmp_waiter_is_set(&control->changed, endpoint);
 }
 
+static void atomic_waits_for(const struct shmp_segment *segment, shmp_wait_fn fn, void *context)
+{
+	for (uint32_t i = 0; i < segment->plan.endpoint_count; i++) {
+		if (atomic_waits(segment, i))
+			fn(context, &(struct shmp_wait){ .endpoint = i,
+							 .is_idle = true,
+							 .by = -1,
+							 .role = "writer",
+							 .what = "change",
+							 .why = "has changed nothing" });
+	}
+}
+
 static void atomic_figures(const struct shmp_segment *segment, shmp_figure_fn figure, void *context)
 {
 	uint64_t changes = 0;
@@ -202,6 +215,7 @@ const struct shmp_kind shmp_atomic_kind = {
 	.waits = atomic_waits,
 	.require_fence = atomic_require_fence,
 	.require_pieces = atomic_require_pieces,
+	.waits_for = atomic_waits_for,
 	.figures = atomic_figures,
 	.look = atomic_look,
 };

@@ -234,6 +234,21 @@ static int broadcast_repair(const struct shmp_segment *segment, uint32_t endpoin
 	return 0;
 }
 
+static void broadcast_holds(const struct shmp_segment *segment, uint32_t endpoint, shmp_hold_fn fn,
+			    void *context)
+{
+	struct shmp_broadcast_intent intent;
+	struct shmp_broadcast ring;
+
+	if (shmp_broadcast_view(segment, &ring) < 0 || !is_writer(segment, endpoint) ||
+	    !shmp_broadcast_load_intent(&ring.endpoints[endpoint], &intent) ||
+	    !is_owned(&ring, &intent, endpoint + UINT64_C(1)) ||
+	    shmp_broadcast_is_tagged(&ring, intent.position))
+		return;
+	fn(context, &(struct shmp_hold){ "claimed bytes", "passed over by readers",
+					 intent.need << SHMP_BROADCAST_UNIT_SHIFT, false });
+}
+
 static void broadcast_wake(const struct shmp_segment *segment)
 {
 	struct shmp_broadcast_control *control = segment->control;
@@ -272,9 +287,8 @@ static uint64_t load_items(const struct shmp_endpoint *endpoint)
 	return atomic_load_explicit(&endpoint->items, memory_order_relaxed);
 }
 
-/* Names the writer that holds the others up: the furthest back that has claimed. */
-static void show_unpublished(const struct shmp_broadcast *ring, shmp_figure_fn figure,
-			     void *context)
+/* The writer that holds the others up: the furthest back that has claimed. False when none does. */
+static bool find_unpublished(const struct shmp_broadcast *ring, uint32_t *ret_writer)
 {
 	struct shmp_broadcast_intent intent, oldest = { .position = UINT64_MAX };
 	uint32_t who = 0;
@@ -286,33 +300,84 @@ static void show_unpublished(const struct shmp_broadcast *ring, shmp_figure_fn f
 		oldest = intent;
 		who = i;
 	}
-	if (oldest.position < shmp_broadcast_load_tail(ring) >> 8)
-		figure(context, "unpublished_by_endpoint", who);
+	*ret_writer = who;
+	return oldest.position < shmp_broadcast_load_tail(ring) >> 8;
 }
 
-static void show_readers(const struct shmp_broadcast *ring, shmp_figure_fn figure, void *context)
+/* The reader furthest back of those who have joined, and how many bytes. False when there is none. */
+static bool find_slowest(const struct shmp_broadcast *ring, uint32_t *ret_reader,
+			 uint64_t *ret_behind)
 {
-	uint64_t received = 0, lost = 0, position, slowest = UINT64_MAX;
-	uint32_t who = 0;
-	uint64_t tail;
+	uint64_t position, tail, slowest = UINT64_MAX;
 
 	for (uint32_t i = ring->writers; i < ring->writers + ring->readers; i++) {
-		received += load_items(&ring->endpoints[i]);
-		lost += shmp_broadcast_total_lost(&ring->endpoints[i]);
 		if (!shmp_broadcast_load_cursor(&ring->endpoints[i], &position) ||
 		    position >= slowest)
 			continue;
 		slowest = position;
-		who = i;
+		*ret_reader = i;
 	}
 	tail = shmp_broadcast_load_tail(ring) >> 8;
+	if (slowest >= tail)
+		return false;
+	*ret_behind = (tail - slowest) << SHMP_BROADCAST_UNIT_SHIFT;
+	return true;
+}
+
+static void show_readers(const struct shmp_broadcast *ring, shmp_figure_fn figure, void *context)
+{
+	uint64_t received = 0, lost = 0, behind;
+	uint32_t who;
+
+	for (uint32_t i = ring->writers; i < ring->writers + ring->readers; i++) {
+		received += load_items(&ring->endpoints[i]);
+		lost += shmp_broadcast_total_lost(&ring->endpoints[i]);
+	}
 	figure(context, "received_messages", received);
 	figure(context, "lost_messages", lost);
-	if (slowest >= tail)
+	if (!find_slowest(ring, &who, &behind))
 		return;
 	figure(context, "slowest_reader_endpoint", who);
-	figure(context, "slowest_reader_behind_bytes",
-	       (tail - slowest) << SHMP_BROADCAST_UNIT_SHIFT);
+	figure(context, "slowest_reader_behind_bytes", behind);
+}
+
+/* Fills in whose move it takes. */
+static void say_whose(const struct shmp_broadcast *ring, bool reads, struct shmp_wait *wait)
+{
+	uint32_t who = 0;
+
+	wait->what = reads ? "message" : "room";
+	if (find_unpublished(ring, &who)) {
+		wait->by = who;
+		wait->why = "has claimed room and published nothing there";
+	} else if (!reads && find_slowest(ring, &who, &wait->count)) {
+		wait->by = who;
+		wait->why = "is the slowest reader, by bytes";
+	} else {
+		wait->by = -1;
+		wait->is_idle = true;
+		wait->role = reads ? "writer" : "reader";
+		wait->why = reads ? "has sent nothing more" : "holds up nobody";
+	}
+}
+
+static void broadcast_waits_for(const struct shmp_segment *segment, shmp_wait_fn fn, void *context)
+{
+	struct shmp_wait of_writers = { .by = -1 }, of_readers = { .by = -1 };
+	struct shmp_broadcast ring;
+
+	if (shmp_broadcast_view(segment, &ring) < 0)
+		return;
+	say_whose(&ring, false, &of_writers);
+	say_whose(&ring, true, &of_readers);
+	for (uint32_t i = 0; i < segment->plan.endpoint_count; i++) {
+		struct shmp_wait wait = is_writer(segment, i) ? of_writers : of_readers;
+
+		wait.endpoint = i;
+		/* his own claim holds up nobody but others */
+		if (broadcast_waits(segment, i) && wait.by != (int64_t)i)
+			fn(context, &wait);
+	}
 }
 
 static void broadcast_figures(const struct shmp_segment *segment, shmp_figure_fn figure,
@@ -320,6 +385,7 @@ static void broadcast_figures(const struct shmp_segment *segment, shmp_figure_fn
 {
 	struct shmp_broadcast ring;
 	uint64_t sent = 0;
+	uint32_t who;
 
 	(void)shmp_broadcast_view(segment, &ring); /* status shows what is there, sane or not */
 	for (uint32_t i = 0; i < ring.writers; i++)
@@ -328,7 +394,8 @@ static void broadcast_figures(const struct shmp_segment *segment, shmp_figure_fn
 	figure(context, "position", shmp_broadcast_load_tail(&ring) >> 8);
 	figure(context, "sent_messages", sent);
 	show_readers(&ring, figure, context);
-	show_unpublished(&ring, figure, context);
+	if (find_unpublished(&ring, &who))
+		figure(context, "unpublished_by_endpoint", who);
 }
 
 static const struct shmp_role broadcast_roles[] = {
@@ -399,6 +466,8 @@ const struct shmp_kind shmp_broadcast_kind = {
 	.waits = broadcast_waits,
 	.require_fence = broadcast_require_fence,
 	.require_pieces = broadcast_require_pieces,
+	.holds = broadcast_holds,
+	.waits_for = broadcast_waits_for,
 	.figures = broadcast_figures,
 	.look = shmp_broadcast_look,
 };

@@ -113,6 +113,18 @@ static void buffer_require_pieces(const struct shmp_segment *segment)
 	shmp_lock_require_pieces(lock_of(segment));
 }
 
+static void buffer_holds(const struct shmp_segment *segment, uint32_t endpoint, shmp_hold_fn fn,
+			 void *context)
+{
+	shmp_lock_holds(lock_of(segment), segment, endpoint,
+			"freed; the next one is told, and has to mend the bytes", fn, context);
+}
+
+static void buffer_waits_for(const struct shmp_segment *segment, shmp_wait_fn fn, void *context)
+{
+	shmp_lock_waits_for(lock_of(segment), segment, fn, context);
+}
+
 static uint64_t count_checksums(const struct shmp_segment *segment)
 {
 	const struct shmp_buffer_checksum *checksums = checksums_of(segment);
@@ -180,6 +192,8 @@ const struct shmp_kind shmp_buffer_kind = {
 	.waits = buffer_waits,
 	.require_fence = buffer_require_fence,
 	.require_pieces = buffer_require_pieces,
+	.holds = buffer_holds,
+	.waits_for = buffer_waits_for,
 	.figures = buffer_figures,
 	.look = shmp_buffer_look,
 };

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "protocol/hold.h"
 #include "protocol/look.h"
 #include "protocol/segment.h"
 
@@ -130,6 +131,12 @@ struct shmp_kind {
 	void (*require_pieces)(const struct shmp_segment *segment);
 	/* Whether the holder of @endpoint asked to be told: asleep, or its doorbell armed. */
 	bool (*waits)(const struct shmp_segment *segment, uint32_t endpoint);
+	/* What the holder of @endpoint has in hands, see hold.h: of a dead one, right before repair,
+	 * what that will find. NULL where nobody ever holds anything. */
+	void (*holds)(const struct shmp_segment *segment, uint32_t endpoint, shmp_hold_fn fn,
+		      void *context);
+	/* For whom each of those wait who wait, see hold.h. NULL where nobody ever waits. */
+	void (*waits_for)(const struct shmp_segment *segment, shmp_wait_fn fn, void *context);
 	/* Endpoints with a doorbell armed are found in the records; the kind adds its figures. */
 	void (*figures)(const struct shmp_segment *segment, shmp_figure_fn figure, void *context);
 	/*

@@ -393,6 +393,11 @@ int shmp_lock_validate(const struct shmp_lock *lock, const struct shmp_segment *
 		       const char **ret_why);
 /* The kind's ailment. */
 const char *shmp_lock_ailment(const struct shmp_lock *lock);
+/* The kind's holds, with what becomes of a dead writer's lock, and its waits_for. In lock_hold.c. */
+void shmp_lock_holds(const struct shmp_lock *lock, const struct shmp_segment *segment,
+		     uint32_t endpoint, const char *fate, shmp_hold_fn fn, void *context);
+void shmp_lock_waits_for(const struct shmp_lock *lock, const struct shmp_segment *segment,
+			 shmp_wait_fn fn, void *context);
 /* lock_...: the state, and who holds it, where somebody does. */
 void shmp_lock_figures(const struct shmp_lock *lock, const struct shmp_segment *segment,
 		       shmp_figure_fn figure, void *context);

@@ -584,43 +584,11 @@ uint64_t shmp_mpmc_depth(const struct shmp_segment *segment)
 	return minus(shmp_mpmc_load_tail(&queue) >> 8, head);
 }
 
-/* Names the endpoint that holds the others up at the slot of @position, if there is one. */
-static void show_holder(const struct shmp_mpmc *queue, enum shmp_mpmc_side side, uint64_t position,
-			const char *name, shmp_figure_fn figure, void *context)
-{
-	uint64_t place = shmp_mpmc_place(queue, position);
-	const struct shmp_mpmc_slot *slot = shmp_mpmc_slot(queue, place);
-	uint64_t word = shmp_mpmc_load_slot(slot);
-	uint64_t owner = 0;
-
-	if (state_of(word) == SHMP_MPMC_TAKEN)
-		owner = (word & 0xff) + 1;
-	else if (is_claimable(side, position - place, word))
-		owner = owner_of(queue, side, position);
-	if (owner != 0 && owner <= queue->endpoint_count && shmp_mpmc_load_slot(slot) == word)
-		figure(context, name, owner - 1);
-}
-
-static void show_holders(const struct shmp_segment *segment, shmp_figure_fn figure, void *context)
-{
-	struct shmp_mpmc queue;
-	uint64_t head, tail;
-
-	view(segment, 0, &queue);
-	head = shmp_mpmc_load_head(&queue) >> 8;
-	tail = shmp_mpmc_load_tail(&queue) >> 8;
-	if (head < tail)
-		show_holder(&queue, SHMP_MPMC_PUSHING, head, "unpublished_by_endpoint", figure,
-			    context);
-	if (tail >= queue.slot_count && tail - queue.slot_count < head)
-		show_holder(&queue, SHMP_MPMC_POPPING, tail - queue.slot_count,
-			    "unreleased_by_endpoint", figure, context);
-}
-
 static void mpmc_figures(const struct shmp_segment *segment, shmp_figure_fn figure, void *context)
 {
 	const struct shmp_mpmc_control *control = segment->control;
 	struct shmp_mpmc_counts pushed, popped;
+	int64_t holder;
 
 	shmp_mpmc_count_role(segment, SHMP_MPMC_CONSUMER, &popped);
 	shmp_mpmc_count_role(segment, SHMP_MPMC_PRODUCER, &pushed);
@@ -632,8 +600,12 @@ static void mpmc_figures(const struct shmp_segment *segment, shmp_figure_fn figu
 	figure(context, "pop_refused", popped.of[SHMP_MPMC_REFUSED]);
 	figure(context, "tombstones", load_counter(&control->tombs));
 	figure(context, "dropped_messages", load_counter(&control->dropped));
-	if (segment->data)
-		show_holders(segment, figure, context);
+	holder = shmp_mpmc_holder(segment, SHMP_MPMC_PUSHING);
+	if (holder >= 0)
+		figure(context, "unpublished_by_endpoint", (uint64_t)holder);
+	holder = shmp_mpmc_holder(segment, SHMP_MPMC_POPPING);
+	if (holder >= 0)
+		figure(context, "unreleased_by_endpoint", (uint64_t)holder);
 }
 
 static const struct shmp_role mpmc_roles[] = {
@@ -694,6 +666,8 @@ const struct shmp_kind shmp_mpmc_kind = {
 	.waits = mpmc_waits,
 	.require_fence = mpmc_require_fence,
 	.require_pieces = mpmc_require_pieces,
+	.holds = shmp_mpmc_holds,
+	.waits_for = shmp_mpmc_waits_for,
 	.figures = mpmc_figures,
 	.look = shmp_mpmc_look,
 };

@@ -656,6 +656,15 @@ int shmp_mpmc_pop_summed(struct shmp_mpmc *queue, void *buffer, uint64_t buffer_
 int64_t shmp_mpmc_owner(const struct shmp_segment *segment, enum shmp_mpmc_side side,
 			uint64_t position);
 /* The kind's look, in mpmc_look.c. */
+/*
+ * The endpoint that holds up all consumers by a claim it has published nothing in (PUSHING), or all
+ * producers by a message it has not released (POPPING); -1 = none.
+ */
+int64_t shmp_mpmc_holder(const struct shmp_segment *segment, enum shmp_mpmc_side side);
+/* The kind's. */
+void shmp_mpmc_holds(const struct shmp_segment *segment, uint32_t endpoint, shmp_hold_fn fn,
+		     void *context);
+void shmp_mpmc_waits_for(const struct shmp_segment *segment, shmp_wait_fn fn, void *context);
 int shmp_mpmc_look(const struct shmp_segment *segment, struct shmp_look *look, shmp_item_fn fn,
 		   void *context);
 

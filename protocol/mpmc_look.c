@@ -20,6 +20,17 @@ struct found {
 	uint64_t lap; /* of the position that is looked for */
 };
 
+static struct view view_of(const struct shmp_segment *segment)
+{
+	return (struct view){
+		.segment = segment,
+		.control = segment->control,
+		.slots = segment->plan.option[SHMP_MPMC_SLOTS],
+		.slot_bytes = shmp_mpmc_slot_bytes(&segment->plan),
+		.message_max = segment->plan.option[SHMP_MPMC_MESSAGE_BYTES_MAX],
+	};
+}
+
 static uint64_t position_of(const _Atomic uint64_t *index)
 {
 	/* [mpmc.T] acquire; pairs with shmp_mpmc_claim_tail
@@ -118,13 +129,7 @@ static int judge(const struct view *view, const struct shmp_look *look, uint64_t
 int shmp_mpmc_look(const struct shmp_segment *segment, struct shmp_look *look, shmp_item_fn fn,
 		   void *context)
 {
-	const struct view view = {
-		.segment = segment,
-		.control = segment->control,
-		.slots = segment->plan.option[SHMP_MPMC_SLOTS],
-		.slot_bytes = shmp_mpmc_slot_bytes(&segment->plan),
-		.message_max = segment->plan.option[SHMP_MPMC_MESSAGE_BYTES_MAX],
-	};
+	const struct view view = view_of(segment);
 	uint64_t tail = position_of(&view.control->tail);
 	uint64_t oldest = tail > view.slots ? tail - view.slots : 0;
 	bool follows = look->from != SHMP_LOOK_OLDEST;
@@ -154,4 +159,129 @@ int shmp_mpmc_look(const struct shmp_segment *segment, struct shmp_look *look, s
 			return r;
 	}
 	return 0;
+}
+
+/* Holding and waiting */
+
+/* Whether @found is that of a claim that is not over. */
+static bool is_claimed(const struct found *found, enum shmp_mpmc_side side)
+{
+	if (side == SHMP_MPMC_PUSHING)
+		return found->word == shmp_mpmc_open(found->lap, SHMP_MPMC_FREE);
+	return found->word == shmp_mpmc_open(found->lap, SHMP_MPMC_READY) ||
+	       found->word == shmp_mpmc_open(found->lap, SHMP_MPMC_TOMB);
+}
+
+/* The endpoint that holds the others up at the slot of @position; -1 when there is none. */
+static int64_t holder_at(const struct view *view, enum shmp_mpmc_side side, uint64_t position)
+{
+	struct found found = find(view, position);
+	int64_t owner = -1;
+
+	if (found.word == shmp_mpmc_word(found.lap, SHMP_MPMC_TAKEN, found.word & 0xff))
+		owner = (int64_t)(found.word & 0xff);
+	else if (is_claimed(&found, side))
+		owner = shmp_mpmc_owner(view->segment, side, position);
+	/* it counts if the slot still is as it was */
+	if (owner >= view->segment->plan.endpoint_count ||
+	    shmp_mpmc_load_slot(found.slot) != found.word)
+		return -1;
+	return owner;
+}
+
+int64_t shmp_mpmc_holder(const struct shmp_segment *segment, enum shmp_mpmc_side side)
+{
+	struct view view = view_of(segment);
+	uint64_t head, tail;
+
+	if (!segment->data)
+		return -1;
+	head = position_of(&view.control->head);
+	tail = position_of(&view.control->tail);
+	if (side == SHMP_MPMC_PUSHING)
+		return head < tail ? holder_at(&view, side, head) : -1;
+	if (tail < view.slots || tail - view.slots >= head)
+		return -1;
+	return holder_at(&view, side, tail - view.slots);
+}
+
+/* Whether the intent @word of @endpoint is of something that it owns and that is not over. */
+static bool is_unfinished(const struct view *view, uint32_t endpoint, enum shmp_mpmc_side side,
+			  uint64_t word)
+{
+	uint64_t position = (word & ~(SHMP_MPMC_INTENDED | SHMP_MPMC_RETAKING)) >> 8;
+	struct found found = find(view, position);
+
+	if ((word & SHMP_MPMC_RETAKING) != 0)
+		return found.word == shmp_mpmc_word(found.lap, SHMP_MPMC_TAKEN, endpoint);
+	if ((word & SHMP_MPMC_INTENDED) == 0 || !is_claimed(&found, side) ||
+	    found.word == shmp_mpmc_open(found.lap, SHMP_MPMC_TOMB))
+		return false;
+	return shmp_mpmc_owner(view->segment, side, position) == (int64_t)endpoint;
+}
+
+void shmp_mpmc_holds(const struct shmp_segment *segment, uint32_t endpoint, shmp_hold_fn fn,
+		     void *context)
+{
+	const _Atomic uint64_t *intents = segment->endpoints[endpoint].intent;
+	/* [mpmc.I] acquire; pairs with shmp_mpmc_intend */
+	uint64_t pushing = atomic_load_explicit(&intents[SHMP_MPMC_PUSHING], memory_order_acquire);
+	/* [mpmc.I] acquire; pairs with shmp_mpmc_intend */
+	uint64_t popping = atomic_load_explicit(&intents[SHMP_MPMC_POPPING], memory_order_acquire);
+	bool redelivers = segment->plan.option[SHMP_MPMC_REDELIVERY] != 0;
+	struct view view = view_of(segment);
+
+	if (!segment->data)
+		return;
+	if (is_unfinished(&view, endpoint, SHMP_MPMC_PUSHING, pushing))
+		fn(context, &(struct shmp_hold){ "unsent message", "never sent", 1, false });
+	if (is_unfinished(&view, endpoint, SHMP_MPMC_POPPING, popping))
+		fn(context, &(struct shmp_hold){ "received message",
+						 redelivers ? "given to another, flagged" :
+							      "dropped, as the queue says",
+						 1, false });
+}
+
+/* Whose move those of one side wait for. */
+static struct shmp_wait reason_of(const struct shmp_segment *segment, bool pushes)
+{
+	int64_t by = shmp_mpmc_holder(segment, pushes ? SHMP_MPMC_POPPING : SHMP_MPMC_PUSHING);
+
+	if (by >= 0)
+		return (struct shmp_wait){
+			.by = by,
+			.what = pushes ? "room" : "message",
+			.why = pushes ? "has a message in hand" :
+					"has claimed a slot and sent nothing in it",
+		};
+	if (pushes)
+		return (struct shmp_wait){ .by = -1,
+					   .role = "consumer",
+					   .what = "room",
+					   .why = "has not taken the messages in it",
+					   .count = shmp_mpmc_depth(segment) };
+	return (struct shmp_wait){ .is_idle = true,
+				   .by = -1,
+				   .role = "producer",
+				   .what = "message",
+				   .why = "has sent nothing more" };
+}
+
+static void tell_waiting(const struct shmp_waiter *waiter, uint32_t count, struct shmp_wait wait,
+			 shmp_wait_fn fn, void *context)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		wait.endpoint = i;
+		if (shmp_waiter_is_set(waiter, i))
+			fn(context, &wait);
+	}
+}
+
+void shmp_mpmc_waits_for(const struct shmp_segment *segment, shmp_wait_fn fn, void *context)
+{
+	const struct shmp_mpmc_control *control = segment->control;
+	uint32_t count = segment->plan.endpoint_count;
+
+	tell_waiting(&control->not_full, count, reason_of(segment, true), fn, context);
+	tell_waiting(&control->not_empty, count, reason_of(segment, false), fn, context);
 }

@@ -166,6 +166,25 @@ static void pipe_require_pieces(const struct shmp_segment *segment)
 	each_waiter(segment, pieces_one, 0);
 }
 
+static void pipe_holds(const struct shmp_segment *segment, uint32_t endpoint, shmp_hold_fn fn,
+		       void *context)
+{
+	for (uint32_t sender = 0; sender < 2; sender++) {
+		struct shmp_spsc_ring ring = shmp_pipe_ring(segment, sender);
+
+		shmp_spsc_ring_holds(&ring, endpoint, fn, context);
+	}
+}
+
+static void pipe_waits_for(const struct shmp_segment *segment, shmp_wait_fn fn, void *context)
+{
+	for (uint32_t sender = 0; sender < 2; sender++) {
+		struct shmp_spsc_ring ring = shmp_pipe_ring(segment, sender);
+
+		shmp_spsc_ring_waits_for(&ring, fn, context);
+	}
+}
+
 static void pipe_figures(const struct shmp_segment *segment, shmp_figure_fn figure, void *context)
 {
 	static const char *const names[2][3] = {
@@ -361,6 +380,8 @@ const struct shmp_kind shmp_pipe_kind = {
 	.waits = pipe_waits,
 	.require_fence = pipe_require_fence,
 	.require_pieces = pipe_require_pieces,
+	.holds = pipe_holds,
+	.waits_for = pipe_waits_for,
 	.figures = pipe_figures,
 	.look = pipe_look,
 };

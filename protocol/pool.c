@@ -687,6 +687,8 @@ const struct shmp_kind shmp_pool_kind = {
 	.waits = pool_waits,
 	.require_fence = pool_require_fence,
 	.require_pieces = pool_require_pieces,
+	.holds = shmp_pool_holds,
+	.waits_for = shmp_pool_waits_for,
 	.figures = pool_figures,
 	.look = pool_look,
 };

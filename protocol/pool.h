@@ -327,4 +327,9 @@ struct shmp_pool_counts {
 /* Looks at every word. */
 void shmp_pool_count(const struct shmp_segment *segment, struct shmp_pool_counts *ret_counts);
 
+/* The kind's. */
+void shmp_pool_holds(const struct shmp_segment *segment, uint32_t endpoint, shmp_hold_fn fn,
+		     void *context);
+void shmp_pool_waits_for(const struct shmp_segment *segment, shmp_wait_fn fn, void *context);
+
 #endif

@@ -168,6 +168,27 @@ static bool record_waits(const struct shmp_segment *segment, uint32_t endpoint)
 	       shmp_waiter_is_set(committed_of(segment), endpoint);
 }
 
+static void record_holds(const struct shmp_segment *segment, uint32_t endpoint, shmp_hold_fn fn,
+			 void *context)
+{
+	shmp_lock_holds(lock_of(segment), segment, endpoint, "freed; nothing was committed", fn,
+			context);
+}
+
+static void record_waits_for(const struct shmp_segment *segment, shmp_wait_fn fn, void *context)
+{
+	shmp_lock_waits_for(lock_of(segment), segment, fn, context);
+	for (uint32_t i = 0; i < segment->plan.endpoint_count; i++) {
+		if (shmp_waiter_is_set(committed_of(segment), i))
+			fn(context, &(struct shmp_wait){ .endpoint = i,
+							 .is_idle = true,
+							 .by = -1,
+							 .role = "writer",
+							 .what = "version",
+							 .why = "has committed nothing new" });
+	}
+}
+
 static void record_figures(const struct shmp_segment *segment, shmp_figure_fn figure, void *context)
 {
 	struct shmp_record record;
@@ -305,6 +326,8 @@ const struct shmp_kind shmp_record_kind = {
 	.require_pieces = record_require_pieces,
 	.waits = record_waits,
 	.require_fence = record_require_fence,
+	.holds = record_holds,
+	.waits_for = record_waits_for,
 	.figures = record_figures,
 	.look = record_look,
 };

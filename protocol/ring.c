@@ -688,6 +688,8 @@ const struct shmp_kind shmp_ring_kind = {
 	.waits = ring_waits,
 	.require_fence = ring_require_fence,
 	.require_pieces = ring_require_pieces,
+	.holds = shmp_ring_holds,
+	.waits_for = shmp_ring_waits_for,
 	.figures = ring_figures,
 	.look = ring_look,
 };

@@ -468,4 +468,9 @@ struct shmp_ring_totals {
 
 void shmp_ring_totals(const struct shmp_segment *segment, struct shmp_ring_totals *ret_totals);
 
+/* The kind's. */
+void shmp_ring_holds(const struct shmp_segment *segment, uint32_t endpoint, shmp_hold_fn fn,
+		     void *context);
+void shmp_ring_waits_for(const struct shmp_segment *segment, shmp_wait_fn fn, void *context);
+
 #endif

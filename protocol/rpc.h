@@ -392,4 +392,9 @@ struct shmp_rpc_counts {
 
 void shmp_rpc_count(const struct shmp_segment *segment, struct shmp_rpc_counts *ret_counts);
 
+/* The kind's. */
+void shmp_rpc_holds(const struct shmp_segment *segment, uint32_t endpoint, shmp_hold_fn fn,
+		    void *context);
+void shmp_rpc_waits_for(const struct shmp_segment *segment, shmp_wait_fn fn, void *context);
+
 #endif

@@ -395,6 +395,8 @@ const struct shmp_kind shmp_rpc_kind = {
 	.waits = rpc_waits,
 	.require_fence = rpc_require_fence,
 	.require_pieces = rpc_require_pieces,
+	.holds = shmp_rpc_holds,
+	.waits_for = shmp_rpc_waits_for,
 	.figures = rpc_figures,
 	.look = rpc_look,
 };

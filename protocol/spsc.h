@@ -637,6 +637,11 @@ int shmp_spsc_ring_validate(const struct shmp_spsc_ring *ring, const char **ret_
 void shmp_spsc_ring_depth(const struct shmp_spsc_ring *ring, uint64_t *ret_messages,
 			  uint64_t *ret_bytes);
 
+/* A kind's holds and waits_for, as far as they concern this ring. */
+void shmp_spsc_ring_holds(const struct shmp_spsc_ring *ring, uint32_t endpoint, shmp_hold_fn fn,
+			  void *context);
+void shmp_spsc_ring_waits_for(const struct shmp_spsc_ring *ring, shmp_wait_fn fn, void *context);
+
 /* For who looks, read-only. */
 
 /* Gets one message and its tag. 0: go on; anything else ends the look with this message. */

@@ -131,6 +131,21 @@ static int spsc_require_fence(const struct shmp_segment *segment)
 	return r < 0 ? r : shmp_waiter_require_fence(&control->not_full);
 }
 
+static void spsc_holds(const struct shmp_segment *segment, uint32_t endpoint, shmp_hold_fn fn,
+		       void *context)
+{
+	struct shmp_spsc_ring ring = ring_of(segment);
+
+	shmp_spsc_ring_holds(&ring, endpoint, fn, context);
+}
+
+static void spsc_waits_for(const struct shmp_segment *segment, shmp_wait_fn fn, void *context)
+{
+	struct shmp_spsc_ring ring = ring_of(segment);
+
+	shmp_spsc_ring_waits_for(&ring, fn, context);
+}
+
 static void spsc_figures(const struct shmp_segment *segment, shmp_figure_fn figure, void *context)
 {
 	struct shmp_spsc_ring ring = ring_of(segment);
@@ -227,6 +242,8 @@ const struct shmp_kind shmp_spsc_kind = {
 	.waits = spsc_waits,
 	.require_fence = spsc_require_fence,
 	.require_pieces = spsc_require_pieces,
+	.holds = spsc_holds,
+	.waits_for = spsc_waits_for,
 	.figures = spsc_figures,
 	.look = spsc_look,
 };

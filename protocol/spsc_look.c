@@ -119,3 +119,36 @@ int shmp_spsc_ring_look(const struct shmp_spsc_ring *ring, struct shmp_look *loo
 	}
 	return 0;
 }
+
+/* What is seen and not given back; its messages cannot be counted without the data. */
+void shmp_spsc_ring_holds(const struct shmp_spsc_ring *ring, uint32_t endpoint, shmp_hold_fn fn,
+			  void *context)
+{
+	/* [spsc.I] acquire; pairs with shmp_spsc_say_seen */
+	uint64_t seen_to = atomic_load_explicit(&ring->consumer->intent[0], memory_order_acquire);
+	uint64_t held = ahead(seen_to, shmp_spsc_load_cursor(ring->consumer));
+
+	if (endpoint != ring->consumer_place || held == 0 || held > ring->capacity)
+		return;
+	fn(context, &(struct shmp_hold){ "received bytes", "kept for a successor, flagged", held,
+					 false });
+}
+
+void shmp_spsc_ring_waits_for(const struct shmp_spsc_ring *ring, shmp_wait_fn fn, void *context)
+{
+	uint64_t messages, bytes;
+
+	shmp_spsc_ring_depth(ring, &messages, &bytes);
+	if (shmp_waiter_is_set(ring->not_empty, ring->consumer_place))
+		fn(context, &(struct shmp_wait){ .endpoint = ring->consumer_place,
+						 .is_idle = true,
+						 .by = ring->producer_place,
+						 .what = "message",
+						 .why = "has sent nothing more" });
+	if (shmp_waiter_is_set(ring->not_full, ring->producer_place))
+		fn(context, &(struct shmp_wait){ .endpoint = ring->producer_place,
+						 .by = ring->consumer_place,
+						 .what = "room",
+						 .why = "has not taken the bytes in it",
+						 .count = bytes });
+}

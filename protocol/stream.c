@@ -275,6 +275,21 @@ static void stream_require_pieces(const struct shmp_segment *segment)
 	shmp_spsc_kind.require_pieces(segment);
 }
 
+static void stream_holds(const struct shmp_segment *segment, uint32_t endpoint, shmp_hold_fn fn,
+			 void *context)
+{
+	struct shmp_spsc_ring ring = ring_of(segment);
+
+	shmp_spsc_ring_holds(&ring, endpoint, fn, context);
+}
+
+static void stream_waits_for(const struct shmp_segment *segment, shmp_wait_fn fn, void *context)
+{
+	struct shmp_spsc_ring ring = ring_of(segment);
+
+	shmp_spsc_ring_waits_for(&ring, fn, context);
+}
+
 void shmp_stream_status(const struct shmp_segment *segment, struct shmp_stream_status *ret_status)
 {
 	const struct shmp_endpoint *reader = &segment->endpoints[SHMP_STREAM_READER];
@@ -459,6 +474,8 @@ const struct shmp_kind shmp_stream_kind = {
 	.waits = stream_waits,
 	.require_fence = stream_require_fence,
 	.require_pieces = stream_require_pieces,
+	.holds = stream_holds,
+	.waits_for = stream_waits_for,
 	.figures = stream_figures,
 	.look = stream_look,
 };

@@ -4,6 +4,13 @@
 #include <string.h>
 
 const struct command commands[] = {
+	{ "blocked", "[NAME]", 0, 1, "all", "who waits for whom, in the segment NAME or in all",
+	  "A line for each who waits and whose move it takes: who holds the lock, has the message in "
+	  "hand, reads slowest. KEPT is how long he has kept it, where the segment says that, which only "
+	  "locks do; since when somebody waits no segment says. Whether a process is stopped or traced "
+	  "is seen where /proc shows it to you; (nobody) has no process left that could do anything. Who "
+	  "waits for the next message of somebody alive is shown with --all only.",
+	  run_blocked },
 	{ "create", "NAME [KIND] [OPTION=VALUE]...", 1, SIZE_MAX, "field fields reuse",
 	  "make a segment",
 	  "KIND is record where fields are given, otherwise spsc unless said; `shmbrokerctl kinds` "
@@ -16,8 +23,19 @@ const struct command commands[] = {
 	  "--field=wheels.pressure:float. In JSON they are an array of {\"name\":, \"type\":, \"count\":, "
 	  "\"bytes\":}, or what describe --json printed of another record.",
 	  run_create },
+	{ "deaths", "[NAME]", 0, 1, "", "who died, what he held, and what was made of it",
+	  "The newest first; of the segment or the process NAME only. Who dies again by the same name, "
+	  "user, segment and role is one line, with how many TIMES. REPAIRED is how long after the "
+	  "broker's notice of the death everything was taken back. How a process ended the kernel tells "
+	  "only sometimes (Linux 6.15).",
+	  run_deaths },
 	{ "describe", "NAME", 1, 1, "", "everything about one segment, its endpoints included", "",
 	  run_describe },
+	{ "doctor", "", 0, 0, "", "examine a broker, and say what to do about what is found",
+	  "Errors are wrong now, warnings soon may be, notes are worth knowing. Exit code 0: no errors and "
+	  "no warnings; 1: some; 2: no broker answers, and the addresses that were tried are named. With "
+	  "--json a finding is {\"severity\":, \"check\":, \"what\":, \"where\":, \"remedy\":}.",
+	  run_doctor },
 	{ "get", "NAME [FIELD|INDEX]", 1, 2, "",
 	  "show a value of a record, an array or an atomic, or all of them",
 	  "FIELD is a path like temperature, wheels[2].pressure, samples[7]. Needs the right to read "

@@ -24,6 +24,10 @@ extern const size_t command_count;
 
 const struct command *command_find(const char *name);
 
+/* blocked.c, deaths.c, doctor.c */
+int run_blocked(const struct options *options);
+int run_deaths(const struct options *options);
+int run_doctor(const struct options *options);
 /* broker.c */
 int run_ping(const struct options *options);
 int run_sessions(const struct options *options);

@@ -205,11 +205,10 @@ static const char *meaning_of(int error)
 	}
 }
 
-static int report_none(const struct candidates *candidates)
+/* "PATH (why not), PATH (why not)"; to be freed. */
+static char *tried_of(const struct candidates *candidates)
 {
 	char *tried = must_print("%s", "");
-	bool denied = false;
-	int code;
 
 	for (size_t i = 0; i < candidates->count; i++) {
 		char *more = must_print("%s%s%s (%s)", tried, i > 0 ? ", " : "",
@@ -217,8 +216,18 @@ static int report_none(const struct candidates *candidates)
 
 		free(tried);
 		tried = more;
-		denied |= candidates->error[i] == EACCES || candidates->error[i] == EPERM;
 	}
+	return tried;
+}
+
+static int report_none(const struct candidates *candidates)
+{
+	char *tried = tried_of(candidates);
+	bool denied = false;
+	int code;
+
+	for (size_t i = 0; i < candidates->count; i++)
+		denied |= candidates->error[i] == EACCES || candidates->error[i] == EPERM;
 	code = report(EXIT_NO_BROKER, "NoBroker",
 		      "no broker answers; tried %s. %s (systemctl start shmbrokerd, or "
 		      "shmbrokerd --user) or name its socket with --address",
@@ -233,6 +242,18 @@ int control_open_quietly(const struct options *options, struct control *ret_cont
 
 	add_all(options, CONTROL_SOCKET_CONTROL, &candidates);
 	return try_all(&candidates, ret_control) ? 0 : EXIT_NO_BROKER;
+}
+
+int control_try(const struct options *options, enum control_socket which,
+		struct control *ret_control, char **ret_tried)
+{
+	struct candidates candidates = { .count = 0 };
+
+	add_all(options, which, &candidates);
+	if (try_all(&candidates, ret_control))
+		return 0;
+	*ret_tried = tried_of(&candidates);
+	return EXIT_NO_BROKER;
 }
 
 /* What went wrong on the connection itself. */
@@ -351,6 +372,32 @@ int control_call_quietly(struct control *control, const char *method, cJSON *par
 	}
 	*ret_reply = reply;
 	return 0;
+}
+
+int control_call_pages(struct control *control, const char *method, const char *name,
+		       const char *cursor, control_page_fn fn, void *context)
+{
+	cJSON *next = NULL;
+	int code;
+
+	do {
+		struct shmp_varlink_reply reply;
+		cJSON *parameters = must(cJSON_CreateObject());
+
+		if (name)
+			must(cJSON_AddStringToObject(parameters, "name", name));
+		if (next)
+			cJSON_AddItemToObject(parameters, cursor, next);
+		next = NULL;
+		code = control_call(control, method, parameters, &reply);
+		if (code)
+			return code;
+		code = fn(context, reply.parameters);
+		next = cJSON_DetachItemFromObjectCaseSensitive(reply.parameters, "next");
+		shmp_varlink_reply_deinit(&reply);
+	} while (code == 0 && next);
+	cJSON_Delete(next);
+	return code;
 }
 
 void control_close(struct control *control)

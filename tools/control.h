@@ -30,6 +30,9 @@ int control_open(const struct options *options, enum control_socket which,
 		 struct control *ret_control);
 /* The control socket, without a word when there is none: for what is merely nice to know. */
 int control_open_quietly(const struct options *options, struct control *ret_control);
+/* The same, and says what was tried and why it failed; *ret_tried is to be freed then. */
+int control_try(const struct options *options, enum control_socket which,
+		struct control *ret_control, char **ret_tried);
 /* Takes its leave first, so that the broker sees one who left and not one who died. */
 void control_close(struct control *control);
 
@@ -39,6 +42,14 @@ int control_call(struct control *control, const char *method, cJSON *parameters,
 /* The same, but a fault is an exit code without a word. */
 int control_call_quietly(struct control *control, const char *method, cJSON *parameters,
 			 struct shmp_varlink_reply *ret_reply);
+/* Gets the parameters of one reply. 0: go on; anything else ends it. */
+typedef int (*control_page_fn)(void *context, const cJSON *page);
+/*
+ * Calls page by page: with @name, NULL = without one, and under @cursor what the page before said is
+ * next. What @fn returned, or the exit code of a fault.
+ */
+int control_call_pages(struct control *control, const char *method, const char *name,
+		       const char *cursor, control_page_fn fn, void *context);
 /* Opens, calls, closes. */
 int control_ask(const struct options *options, enum control_socket which, const char *method,
 		cJSON *parameters, struct shmp_varlink_reply *ret_reply);

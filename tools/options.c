@@ -51,6 +51,12 @@ static int read_help(struct options *options, const char *text)
 	return 0;
 }
 
+static int read_all(struct options *options, const char *text)
+{
+	options->all = true;
+	return 0;
+}
+
 static int read_create(struct options *options, const char *text)
 {
 	options->create = true;
@@ -146,6 +152,8 @@ const struct option_row option_rows[] = {
 	  read_json },
 	{ "help", 'h', NULL, "explain; after a command, that command", read_help },
 
+	{ "all", 0, NULL, "also those who wait for what nobody owes them, the next message say",
+	  read_all },
 	{ "block", 'b', "BYTES", "cut stdin into messages of this size instead of lines",
 	  read_block },
 	{ "count", 'n', "N", "end after N messages", read_count },

@@ -27,6 +27,7 @@ struct options {
 	bool json;
 	bool help;
 	/* of some */
+	bool all;
 	bool create;
 	uint64_t create_bytes; /* 0 = the broker's default */
 	bool reuse;

@@ -156,6 +156,38 @@ static void add_figure(void *context, const char *name, uint64_t value)
 	*(uint64_t *)context += value;
 }
 
+/* What is told is one of the constants, and of places that there are. */
+static void show_hold(void *context, const struct shmp_hold *hold)
+{
+	SHMT_REQUIRE(strlen(hold->what) < SHMP_HOLD_TEXT && strlen(hold->fate) < SHMP_HOLD_TEXT);
+	SHMT_REQUIRE(*hold->what && *hold->fate && hold->count > 0);
+	*(uint64_t *)context += hold->count;
+}
+
+static void show_wait(void *context, const struct shmp_wait *wait)
+{
+	const struct subject *subject = context;
+
+	SHMT_REQUIRE(wait->endpoint < subject->segment.plan.endpoint_count);
+	SHMT_REQUIRE(wait->by < (int64_t)subject->segment.plan.endpoint_count);
+	SHMT_REQUIRE((wait->by < 0) == (wait->role != NULL));
+	SHMT_REQUIRE(!wait->role || shmp_kind_role(subject->kind, wait->role));
+	SHMT_REQUIRE(*wait->what && *wait->why);
+}
+
+static void observe_holders(struct subject *subject)
+{
+	const struct shmp_kind *kind = subject->kind;
+	uint64_t sum = 0;
+
+	SHMT_REQUIRE((kind->waits != NULL && kind != shmp_kind_find("array") &&
+		      kind != shmp_kind_find("arena")) == (kind->waits_for != NULL));
+	for (uint32_t i = 0; kind->holds && i < subject->segment.plan.endpoint_count; i++)
+		kind->holds(&subject->observer, i, show_hold, &sum);
+	if (kind->waits_for)
+		kind->waits_for(&subject->observer, show_wait, subject);
+}
+
 static void observe(struct subject *subject)
 {
 	const struct shmp_kind *kind = subject->kind;
@@ -170,6 +202,7 @@ static void observe(struct subject *subject)
 	look(subject, 3, true);
 	for (uint32_t i = 0; i < subject->segment.plan.endpoint_count; i++)
 		sum += kind->waits && kind->waits(&subject->observer, i);
+	observe_holders(subject);
 }
 
 /* As after a death, and once more as after a death of the broker meanwhile. */
