@@ -395,6 +395,16 @@ static int check_segments(void *context, const cJSON *page)
 	return 0;
 }
 
+/* "a message", "an answer", "the lock", "room" */
+static const char *article_of(const char *what)
+{
+	if (strcmp(what, "room") == 0)
+		return "";
+	if (strcmp(what, "lock") == 0)
+		return "the ";
+	return strchr("aeiou", *what) ? "an " : "a ";
+}
+
 static void check_wait(struct doctor *doctor, const cJSON *wait)
 {
 	bool is_idle = show_bool(wait, "idle");
@@ -407,9 +417,9 @@ static void check_wait(struct doctor *doctor, const cJSON *wait)
 					WHERE(where, "%s, pid %" PRIu64,
 					      show_string(wait, "segment"), show_u64(wait, "pid")),
 					"start one, or end who waits" },
-		     "the %s waits for %s %s, and no %s is there", show_string(wait, "role"),
-		     strchr("aeiou", *show_string(wait, "what")) ? "an" : "a",
-		     show_string(wait, "what"), show_string(wait, "by_role"));
+		     "the %s waits for %s%s, and no %s is there", show_string(wait, "role"),
+		     article_of(show_string(wait, "what")), show_string(wait, "what"),
+		     show_string(wait, "by_role"));
 }
 
 static int check_waits(void *context, const cJSON *page)
