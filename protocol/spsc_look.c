@@ -130,8 +130,8 @@ void shmp_spsc_ring_holds(const struct shmp_spsc_ring *ring, uint32_t endpoint, 
 
 	if (endpoint != ring->consumer_place || held == 0 || held > ring->capacity)
 		return;
-	fn(context, &(struct shmp_hold){ "received bytes", "kept for a successor, flagged", held,
-					 false });
+	fn(context,
+	   &(struct shmp_hold){ "received bytes", "kept for a successor, flagged", held, false });
 }
 
 void shmp_spsc_ring_waits_for(const struct shmp_spsc_ring *ring, shmp_wait_fn fn, void *context)

@@ -381,7 +381,7 @@ int control_call_pages(struct control *control, const char *method, const char *
 	int code;
 
 	do {
-		struct shmp_varlink_reply reply;
+		struct shmp_varlink_reply reply = SHMP_VARLINK_REPLY_NULL;
 		cJSON *parameters = must(cJSON_CreateObject());
 
 		if (name)

@@ -266,9 +266,13 @@ static int check_health(struct doctor *doctor)
 	if (code)
 		return code;
 	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(reply.parameters, "limits"))
+	{
 		check_limit(doctor, item);
+	}
 	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(reply.parameters, "features"))
+	{
 		check_feature(doctor, item);
+	}
 	check_counts(doctor, reply.parameters);
 	shmp_varlink_reply_deinit(&reply);
 	return 0;
@@ -390,7 +394,9 @@ static int check_segments(void *context, const cJSON *page)
 		check_segment_health(doctor, segment);
 		check_memlock(doctor, segment);
 		cJSON_ArrayForEach(endpoint, cJSON_GetObjectItemCaseSensitive(segment, "endpoints"))
+		{
 			check_endpoint(doctor, segment, endpoint);
+		}
 	}
 	return 0;
 }
@@ -427,7 +433,9 @@ static int check_waits(void *context, const cJSON *page)
 	const cJSON *wait;
 
 	cJSON_ArrayForEach(wait, cJSON_GetObjectItemCaseSensitive(page, "waits"))
+	{
 		check_wait(context, wait);
+	}
 	return 0;
 }
 
