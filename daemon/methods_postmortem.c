@@ -404,6 +404,7 @@ void method_health(struct call *call)
 	add_descriptors(list, broker);
 	add_users(list, &broker->quota);
 	add_features(reply, broker);
+	cJSON_AddBoolToObject(reply, "kept", state_is_there(&broker->state));
 	shmp_json_add_u64(reply, "fencing", count_fencing(broker));
 	shmp_json_add_u64(reply, "repairing", count_repairing(broker));
 	shmp_json_add_u64(reply, "refusals", broker->quota.refusals);

@@ -113,16 +113,6 @@ static void check_version(struct doctor *doctor, const cJSON *status)
 			     version);
 }
 
-/* A restarted broker takes over what a keeper kept for it. One that says nothing has none. */
-static void check_keeper(struct doctor *doctor, const cJSON *status)
-{
-	if (!*show_string(status, "keeper"))
-		finding_tell(&doctor->findings,
-			     &(struct finding){ FINDING_NOTE, "keeper", doctor->control.path,
-						"restart it only when segments may be made anew" },
-			     "nobody keeps the segments over a restart of the broker");
-}
-
 static void check_deaths(struct doctor *doctor, const cJSON *status)
 {
 	uint64_t deaths = show_u64(status, "deaths");
@@ -185,7 +175,6 @@ static int check_status(struct doctor *doctor)
 	doctor->is_in_sight = process_is_in_sight(&doctor->control,
 						  show_u64(reply.parameters, "pid"));
 	check_version(doctor, reply.parameters);
-	check_keeper(doctor, reply.parameters);
 	check_deaths(doctor, reply.parameters);
 	check_socket(doctor, show_string(reply.parameters, "client_address"), false);
 	check_socket(doctor, show_string(reply.parameters, "control_address"), true);
@@ -257,6 +246,17 @@ static void check_counts(struct doctor *doctor, const cJSON *health)
 			     refusals);
 }
 
+/* A restarted broker takes up what a keeper kept for it. */
+static void check_keeper(struct doctor *doctor, const cJSON *health)
+{
+	if (!show_bool(health, "kept"))
+		finding_tell(&doctor->findings,
+			     &(struct finding){ FINDING_NOTE, "keeper", doctor->control.path,
+						"start it by systemd, or with --supervise" },
+			     "nobody keeps the segments over a restart of the broker: they would "
+			     "be lost to who is not in them yet");
+}
+
 static int check_health(struct doctor *doctor)
 {
 	struct shmp_varlink_reply reply;
@@ -273,6 +273,7 @@ static int check_health(struct doctor *doctor)
 	{
 		check_feature(doctor, item);
 	}
+	check_keeper(doctor, reply.parameters);
 	check_counts(doctor, reply.parameters);
 	shmp_varlink_reply_deinit(&reply);
 	return 0;

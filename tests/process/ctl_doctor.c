@@ -130,6 +130,17 @@ TEST(a_broker_in_use_is_healthy)
 	end();
 }
 
+TEST(without_a_keeper_segments_are_lost_with_the_broker)
+{
+	begin(NULL, NULL);
+	expect_finding(0, "keeper", "note", broker.control);
+	end();
+	broker = shmt_broker_supervised(NULL);
+	setenv("SHMBROKER_ADDRESS", broker.address, 1);
+	expect_no_finding("keeper");
+	shmt_broker_stop(&broker);
+}
+
 TEST(no_broker_is_told_with_the_addresses_that_were_tried)
 {
 	struct shmt_result result;
