@@ -11,15 +11,12 @@
 
 #include "libclient/bell.h"
 #include "libclient/error.h"
+#include "libclient/message.h"
 #include "libclient/move.h"
 #include "libclient/object.h"
 #include "libclient/wait.h"
 #include "protocol/hash.h"
 #include "protocol/pipe.h"
-
-enum {
-	PIPE_CLOSE_LOOKS = 64
-};
 
 struct shmc_pipe {
 	const uint32_t *send_gate; /* send, reserve */
@@ -227,14 +224,6 @@ struct shmc_pipe *shmc_pipe_close(struct shmc_pipe *pipe)
 
 /* Sending. */
 
-/* Arguments of a sending move, for waiting. */
-struct pipe_send {
-	struct shmc_pipe *pipe;
-	const void *data;
-	uint64_t size;
-	uint8_t *room;
-};
-
 static struct shmp_waiter *pipe_reader_waiter(struct shmc_pipe *pipe)
 {
 	return pipe->moves.in.not_empty;
@@ -242,7 +231,7 @@ static struct shmp_waiter *pipe_reader_waiter(struct shmc_pipe *pipe)
 
 /* Nobody sleeps with a doorbell armed: who is to be told is told one way. */
 static SHMP_COLD int pipe_wait_room(struct shmc_pipe *pipe, int r, int64_t timeout_ns,
-				    shmc__move_fn move, struct pipe_send *send)
+				    shmc__move_fn move, struct shmc__sending *send)
 {
 	if (r == SHMP_FULL && timeout_ns != 0 && pipe->object.bell.is_armed) {
 		shmc__bell_disarm(&pipe->object, pipe_reader_waiter(pipe));
@@ -254,9 +243,9 @@ static SHMP_COLD int pipe_wait_room(struct shmc_pipe *pipe, int r, int64_t timeo
 
 static int pipe_move_push(void *context)
 {
-	struct pipe_send *send = context;
+	struct shmc__sending *send = context;
 
-	return shmp_pipe_push(&send->pipe->moves, send->data, send->size);
+	return shmp_pipe_push(send->moves, send->data, send->size);
 }
 
 /* Long messages, and whatever is not done at the first look. */
@@ -265,7 +254,7 @@ static SHMC__HOT __attribute__((noinline)) enum shmc_result pipe_send_long(struc
 									   uint64_t size,
 									   int64_t timeout_ns)
 {
-	struct pipe_send send = { .pipe = pipe, .data = data, .size = size };
+	struct shmc__sending send = { .moves = &pipe->moves, .data = data, .size = size };
 	int r;
 
 	if (!shmc__gate_is_open(pipe->send_gate))
@@ -303,15 +292,15 @@ SHMC__HOT enum shmc_result shmc_pipe_try_send(struct shmc_pipe *pipe, const void
 
 static int pipe_move_batch_add(void *context)
 {
-	struct pipe_send *send = context;
+	struct shmc__sending *send = context;
 
-	return shmp_pipe_batch_add(&send->pipe->moves, send->data, send->size);
+	return shmp_pipe_batch_add(send->moves, send->data, send->size);
 }
 
 enum shmc_result shmc_pipe_send_batch(struct shmc_pipe *pipe, const struct shmc_bytes *messages,
 				      uint64_t count, int64_t timeout_ns, uint64_t *ret_count)
 {
-	struct pipe_send send = { .pipe = pipe };
+	struct shmc__sending send = { .moves = &pipe->moves };
 	uint64_t sent;
 	int r;
 
@@ -338,15 +327,15 @@ enum shmc_result shmc_pipe_send_batch(struct shmc_pipe *pipe, const struct shmc_
 
 static int pipe_move_reserve(void *context)
 {
-	struct pipe_send *send = context;
+	struct shmc__sending *send = context;
 
-	return shmp_pipe_reserve(&send->pipe->moves, send->size, &send->room);
+	return shmp_pipe_reserve(send->moves, send->size, &send->room);
 }
 
 SHMC__HOT enum shmc_result shmc_pipe_reserve(struct shmc_pipe *pipe, uint64_t size,
 					     int64_t timeout_ns, void **ret_data)
 {
-	struct pipe_send send = { .pipe = pipe, .size = size };
+	struct shmc__sending send = { .moves = &pipe->moves, .size = size };
 	int r;
 
 	if (!shmc__gate_is_open(pipe->send_gate))
@@ -394,32 +383,13 @@ enum shmc_result shmc_pipe_abort(struct shmc_pipe *pipe)
 
 /* Receiving. */
 
-/* Arguments of a receiving move, for waiting. */
-struct pipe_receive {
-	struct shmc_pipe *pipe;
-	void *buffer;
-	uint64_t buffer_bytes;
-	struct shmc_message *messages;
-	uint64_t max;
-	uint64_t count;
-};
-
-/* An answer to what was just sent comes within a few hundred ns: nothing is done between looks. */
-static void pipe_look_closely(struct shmc_pipe *pipe)
-{
-	if (pipe->object.client->spin_ns == 0)
-		return;
-	for (int looks = 0; looks < PIPE_CLOSE_LOOKS && !shmp_spsc_look(&pipe->moves.in); looks++)
-		shmc__wait_pause();
-}
-
 static SHMP_COLD int pipe_receive(struct shmc_pipe *pipe, int64_t timeout_ns, shmc__move_fn move,
-				  struct pipe_receive *receive)
+				  struct shmc__receiving *receive)
 {
 	int r;
 
-	if (timeout_ns != 0)
-		pipe_look_closely(pipe);
+	if (timeout_ns != 0 && pipe->object.client->spin_ns != 0)
+		shmc__message_look_closely(&pipe->moves.in);
 	r = shmc__move_receive(&pipe->object, pipe_reader_waiter(pipe), timeout_ns, move, receive);
 	if (shmc__bell_is_open(&pipe->object.bell))
 		pipe_set_gates(pipe);
@@ -428,31 +398,21 @@ static SHMP_COLD int pipe_receive(struct shmc_pipe *pipe, int64_t timeout_ns, sh
 	return r;
 }
 
-static void pipe_give(const struct shmp_spsc_message *message, struct shmc_message *ret_message)
-{
-	shmc__move_give(message->data, message->size, message->flags, ret_message);
-}
-
 static int pipe_move_pop(void *context)
 {
-	struct pipe_receive *receive = context;
+	struct shmc__receiving *receive = context;
 	struct shmp_spsc_message message = { .size = 0 };
-	int r = shmp_pipe_pop(&receive->pipe->moves, receive->buffer, receive->buffer_bytes,
-			      &message);
+	int r = shmp_pipe_pop(receive->moves, receive->buffer, receive->buffer_bytes, &message);
 
-	if (SHMP_LIKELY(r == SHMP_DONE))
-		pipe_give(&message, receive->messages);
-	else if (r == SHMP_TOO_BIG)
-		receive->messages->size = message.size;
-	return r;
+	return shmc__message_popped(receive, r, &message);
 }
 
 static SHMC__HOT __attribute__((noinline)) enum shmc_result pipe_receive_long(
 	struct shmc_pipe *pipe, void *buffer, uint64_t buffer_bytes, int64_t timeout_ns,
 	struct shmc_message *ret_message)
 {
-	struct pipe_receive receive = {
-		.pipe = pipe,
+	struct shmc__receiving receive = {
+		.moves = &pipe->moves,
 		.buffer = buffer,
 		.buffer_bytes = buffer_bytes,
 		.messages = ret_message,
@@ -478,7 +438,7 @@ static inline bool pipe_receive_short(struct shmc_pipe *pipe, void *buffer, uint
 	if (SHMP_UNLIKELY(shmp_spsc_pop_quick(&pipe->moves.in, buffer, buffer_bytes, &message) !=
 			  SHMP_DONE))
 		return false;
-	pipe_give(&message, ret_message);
+	shmc__message_give(&message, ret_message);
 	return true;
 }
 
@@ -543,37 +503,22 @@ SHMC__HOT enum shmc_result shmc_pipe_call(struct shmc_pipe *pipe, const void *re
 
 /* Receiving in place. */
 
-/* The two are the same but for their names: filled in as one, read as the other. */
-static_assert(sizeof(struct shmc_message) == sizeof(struct shmp_spsc_message), "message size");
-static_assert(offsetof(struct shmc_message, data) == offsetof(struct shmp_spsc_message, data),
-	      "message.data");
-static_assert(offsetof(struct shmc_message, size) == offsetof(struct shmp_spsc_message, size),
-	      "message.size");
-static_assert(offsetof(struct shmc_message, flags) == offsetof(struct shmp_spsc_message, flags),
-	      "message.flags");
-
 static int pipe_move_peek(void *context)
 {
-	struct pipe_receive *receive = context;
-	int r = shmp_pipe_peek(&receive->pipe->moves, (void *)receive->messages, receive->max,
-			       &receive->count);
+	struct shmc__receiving *receive = context;
 
-	if (r != SHMP_DONE)
-		return r;
-	for (uint64_t i = 0; i < receive->count; i++) {
-		struct shmp_spsc_message message;
-
-		memcpy(&message, &receive->messages[i], sizeof(message));
-		pipe_give(&message, &receive->messages[i]);
-	}
-	return SHMP_DONE;
+	return shmc__message_shown(receive,
+				   shmp_pipe_peek(receive->moves, (void *)receive->messages,
+						  receive->max, &receive->count));
 }
 
 SHMC__HOT enum shmc_result shmc_pipe_peek_batch(struct shmc_pipe *pipe,
 						struct shmc_message *messages, uint64_t max,
 						int64_t timeout_ns, uint64_t *ret_count)
 {
-	struct pipe_receive receive = { .pipe = pipe, .messages = messages, .max = max };
+	struct shmc__receiving receive = { .moves = &pipe->moves,
+					   .messages = messages,
+					   .max = max };
 	int r = SHMP_EMPTY;
 
 	if (SHMP_UNLIKELY(shmc__object_is_forked(&pipe->object)))

@@ -16,18 +16,11 @@
 
 #include "libclient/bell.h"
 #include "libclient/error.h"
+#include "libclient/message.h"
 #include "libclient/move.h"
 #include "libclient/object.h"
 #include "libclient/wait.h"
 #include "protocol/spsc.h"
-
-enum {
-	SPSC_CLOSE_LOOKS = 64,
-	SPSC_SOON = 2,		/* looks: nobody answers that fast, he was sending already */
-	SPSC_STREAM_BEGINS = 8, /* so many came that soon, one after the other */
-	SPSC_STREAM_LEAST = 4,	/* messages that a head start brings, or it has ended */
-	SPSC_HEAD_START = 32,	/* pauses */
-};
 
 struct shmc_spsc {
 	const uint32_t *push_gate; /* push, reserve */
@@ -41,10 +34,7 @@ struct shmc_spsc {
 	};
 	uint8_t *reserved;	 /* NULL: no reservation */
 	uint64_t reserved_bytes; /* of it */
-	/* of waiting for messages: see spsc_give_head_start */
-	uint64_t taken_before; /* messages, when it was last waited for one */
-	uint32_t came_soon;    /* messages, one after the other */
-	bool is_stream;
+	struct shmc__head_start head_start;
 	bool is_summed; /* with checksums */
 	enum shmc_spsc_role role;
 	struct shmc__object object;
@@ -157,16 +147,8 @@ static inline enum shmc_result spsc_sent(struct shmc_spsc *queue)
 	return SHMC_OK;
 }
 
-/* Arguments of a sending move, for waiting. */
-struct spsc_send {
-	struct shmc_spsc *queue;
-	const void *data;
-	uint64_t size;
-	uint8_t *room;
-};
-
 static int spsc_wait_room(struct shmc_spsc *queue, int r, int64_t timeout_ns, shmc__move_fn move,
-			  struct spsc_send *send)
+			  struct shmc__sending *send)
 {
 	return shmc__move_wait_room(&queue->object, queue->producer.not_full, r, timeout_ns, move,
 				    send);
@@ -174,9 +156,9 @@ static int spsc_wait_room(struct shmc_spsc *queue, int r, int64_t timeout_ns, sh
 
 static int spsc_move_push(void *context)
 {
-	struct spsc_send *send = context;
+	struct shmc__sending *send = context;
 
-	return shmp_spsc_push(&send->queue->producer, send->data, send->size);
+	return shmp_spsc_push(send->moves, send->data, send->size);
 }
 
 /* Whether a gate is closed for the checksums' sake only. */
@@ -188,16 +170,16 @@ static SHMP_COLD bool spsc_sends_summed(const struct shmc_spsc *queue, bool has_
 
 static int spsc_move_push_summed(void *context)
 {
-	struct spsc_send *send = context;
+	struct shmc__sending *send = context;
 
-	return shmp_spsc_push_summed(&send->queue->producer, send->data, send->size);
+	return shmp_spsc_push_summed(send->moves, send->data, send->size);
 }
 
 /* The gate is closed. */
 static SHMP_COLD enum shmc_result spsc_push_summed(struct shmc_spsc *queue, const void *data,
 						   uint64_t size, int64_t timeout_ns)
 {
-	struct spsc_send send = { .queue = queue, .data = data, .size = size };
+	struct shmc__sending send = { .moves = &queue->producer, .data = data, .size = size };
 	int r;
 
 	if (!spsc_sends_summed(queue, false))
@@ -213,7 +195,7 @@ static SHMC__HOT __attribute__((noinline)) enum shmc_result spsc_push_long(struc
 									   uint64_t size,
 									   int64_t timeout_ns)
 {
-	struct spsc_send send = { .queue = queue, .data = data, .size = size };
+	struct shmc__sending send = { .moves = &queue->producer, .data = data, .size = size };
 	int r;
 
 	if (!shmc__gate_is_open(queue->push_gate))
@@ -248,16 +230,16 @@ SHMC__HOT enum shmc_result shmc_spsc_try_push(struct shmc_spsc *queue, const voi
 
 static int spsc_move_batch_add(void *context)
 {
-	struct spsc_send *send = context;
+	struct shmc__sending *send = context;
 
-	return shmp_spsc_batch_add(&send->queue->producer, send->data, send->size);
+	return shmp_spsc_batch_add(send->moves, send->data, send->size);
 }
 
 static int spsc_move_batch_add_summed(void *context)
 {
-	struct spsc_send *send = context;
+	struct shmc__sending *send = context;
 
-	return shmp_spsc_batch_add_summed(&send->queue->producer, send->data, send->size);
+	return shmp_spsc_batch_add_summed(send->moves, send->data, send->size);
 }
 
 /* The gate is closed. */
@@ -266,7 +248,7 @@ static SHMP_COLD enum shmc_result spsc_push_batch_summed(struct shmc_spsc *queue
 							 uint64_t count, int64_t timeout_ns,
 							 uint64_t *ret_count)
 {
-	struct spsc_send first = { .queue = queue };
+	struct shmc__sending first = { .moves = &queue->producer };
 	uint64_t sent;
 	int r;
 
@@ -291,7 +273,7 @@ static SHMP_COLD enum shmc_result spsc_push_batch_summed(struct shmc_spsc *queue
 enum shmc_result shmc_spsc_push_batch(struct shmc_spsc *queue, const struct shmc_bytes *messages,
 				      uint64_t count, int64_t timeout_ns, uint64_t *ret_count)
 {
-	struct spsc_send first = { .queue = queue };
+	struct shmc__sending first = { .moves = &queue->producer };
 	uint64_t sent;
 	int r;
 
@@ -315,15 +297,15 @@ enum shmc_result shmc_spsc_push_batch(struct shmc_spsc *queue, const struct shmc
 
 static int spsc_move_reserve(void *context)
 {
-	struct spsc_send *send = context;
+	struct shmc__sending *send = context;
 
-	return shmp_spsc_reserve(&send->queue->producer, send->size, &send->room);
+	return shmp_spsc_reserve(send->moves, send->size, &send->room);
 }
 
 SHMC__HOT enum shmc_result shmc_spsc_reserve(struct shmc_spsc *queue, uint64_t size,
 					     int64_t timeout_ns, void **ret_data)
 {
-	struct spsc_send send = { .queue = queue, .size = size };
+	struct shmc__sending send = { .moves = &queue->producer, .size = size };
 	int r;
 
 	if (!shmc__gate_is_open(queue->push_gate) && !spsc_sends_summed(queue, false))
@@ -391,71 +373,28 @@ static inline enum shmc_result spsc_taken(struct shmc_spsc *queue)
 	return SHMC_OK;
 }
 
-/* Arguments of a receiving move, for waiting. */
-struct spsc_receive {
-	struct shmc_spsc *queue;
-	void *buffer;
-	uint64_t buffer_bytes;
-	struct shmc_message *messages;
-	uint64_t max;
-	uint64_t count;
-};
-
 static struct shmp_waiter *spsc_consumer_waiter(struct shmc_spsc *queue)
 {
 	return queue->consumer.not_empty;
 }
 
-/*
- * Who reads as fast as the other one writes, and looks all the time, takes each line away from him
- * while he fills it, and both wait for lines more than they work. So where messages come one after
- * the other the producer gets a head start whenever the ring has been emptied. That it is a stream
- * shows in messages that are there sooner than any answer could be; that it has ended, in a head
- * start that brought next to nothing.
- */
-static bool spsc_give_head_start(struct shmc_spsc *queue)
+/* Whether something came. */
+static bool spsc_look_closely(struct shmc_spsc *queue)
 {
 	/* relaxed: written by this thread only */
 	uint64_t taken = atomic_load_explicit(&shmc__object_self(&queue->object)->items,
 					      memory_order_relaxed);
-	uint64_t came = taken - queue->taken_before;
+	unsigned int looks;
 
-	queue->taken_before = taken;
-	if (queue->is_stream)
-		queue->is_stream = came >= SPSC_STREAM_LEAST;
-	else
-		queue->is_stream = queue->came_soon >= SPSC_STREAM_BEGINS;
-	if (!queue->is_stream)
-		return false;
-	queue->came_soon = 0;
-	for (int i = 0; i < SPSC_HEAD_START; i++)
-		shmc__wait_pause();
-	return true;
-}
-
-/*
- * An answer to what was just sent comes within a few hundred ns: nothing is done between looks.
- * Whether something came.
- */
-static bool spsc_look_closely(struct shmc_spsc *queue)
-{
-	int looks;
-
-	if (queue->object.client->spin_ns == 0 || spsc_give_head_start(queue))
+	if (queue->object.client->spin_ns == 0 || shmc__head_start_give(&queue->head_start, taken))
 		return true;
-	for (looks = 0; looks < SPSC_CLOSE_LOOKS; looks++) {
-		if (shmp_spsc_look(&queue->consumer)) {
-			queue->came_soon = looks <= SPSC_SOON ? queue->came_soon + 1 : 0;
-			return true;
-		}
-		shmc__wait_pause();
-	}
-	queue->came_soon = 0;
-	return false;
+	looks = shmc__message_look_closely(&queue->consumer);
+	shmc__head_start_note(&queue->head_start, looks);
+	return looks < SHMC__HEAD_START_LOOKS;
 }
 
 static SHMP_COLD int spsc_receive(struct shmc_spsc *queue, int64_t timeout_ns, shmc__move_fn move,
-				  struct spsc_receive *receive)
+				  struct shmc__receiving *receive)
 {
 	int r = shmc__move_receive(&queue->object, spsc_consumer_waiter(queue), timeout_ns, move,
 				   receive);
@@ -465,42 +404,28 @@ static SHMP_COLD int spsc_receive(struct shmc_spsc *queue, int64_t timeout_ns, s
 	return r;
 }
 
-static void spsc_give(const struct shmp_spsc_message *message, struct shmc_message *ret_message)
-{
-	shmc__move_give(message->data, message->size, message->flags, ret_message);
-}
-
 static int spsc_move_pop(void *context)
 {
-	struct spsc_receive *receive = context;
+	struct shmc__receiving *receive = context;
 	struct shmp_spsc_message message = { .size = 0 };
-	int r = shmp_spsc_pop(&receive->queue->consumer, receive->buffer, receive->buffer_bytes,
-			      &message);
+	int r = shmp_spsc_pop(receive->moves, receive->buffer, receive->buffer_bytes, &message);
 
-	if (SHMP_LIKELY(r == SHMP_DONE))
-		spsc_give(&message, receive->messages);
-	else if (r == SHMP_TOO_BIG)
-		receive->messages->size = message.size;
-	return r;
+	return shmc__message_popped(receive, r, &message);
 }
 
 static int spsc_move_pop_summed(void *context)
 {
-	struct spsc_receive *receive = context;
+	struct shmc__receiving *receive = context;
 	struct shmp_spsc_message message = { .size = 0 };
-	int r = shmp_spsc_pop_summed(&receive->queue->consumer, receive->buffer,
-				     receive->buffer_bytes, &message);
+	int r = shmp_spsc_pop_summed(receive->moves, receive->buffer, receive->buffer_bytes,
+				     &message);
 
-	if (r == SHMP_DONE)
-		spsc_give(&message, receive->messages);
-	else if (r == SHMP_TOO_BIG)
-		receive->messages->size = message.size;
-	return r;
+	return shmc__message_popped(receive, r, &message);
 }
 
 /* Who skips a message gives its room back as well. */
 static SHMP_COLD int spsc_receive_summed(struct shmc_spsc *queue, int64_t timeout_ns,
-					 shmc__move_fn move, struct spsc_receive *receive)
+					 shmc__move_fn move, struct shmc__receiving *receive)
 {
 	int r = spsc_receive(queue, timeout_ns, move, receive);
 
@@ -520,7 +445,7 @@ static inline bool spsc_pop_short(struct shmc_spsc *queue, void *buffer, uint64_
 	if (SHMP_UNLIKELY(shmp_spsc_pop_quick(&queue->consumer, buffer, buffer_bytes, &message) !=
 			  SHMP_DONE))
 		return false;
-	spsc_give(&message, ret_message);
+	shmc__message_give(&message, ret_message);
 	return true;
 }
 
@@ -528,8 +453,8 @@ static SHMC__HOT __attribute__((noinline)) enum shmc_result spsc_pop_long(
 	struct shmc_spsc *queue, void *buffer, uint64_t buffer_bytes, int64_t timeout_ns,
 	struct shmc_message *ret_message)
 {
-	struct spsc_receive receive = {
-		.queue = queue,
+	struct shmc__receiving receive = {
+		.moves = &queue->consumer,
 		.buffer = buffer,
 		.buffer_bytes = buffer_bytes,
 		.messages = ret_message,
@@ -568,51 +493,31 @@ SHMC__HOT enum shmc_result shmc_spsc_try_pop(struct shmc_spsc *queue, void *buff
 	return spsc_pop_long(queue, buffer, buffer_bytes, SHMC_TRY, ret_message);
 }
 
-/* The two are the same but for their names: filled in as one, read as the other. */
-static_assert(sizeof(struct shmc_message) == sizeof(struct shmp_spsc_message), "message size");
-static_assert(offsetof(struct shmc_message, data) == offsetof(struct shmp_spsc_message, data),
-	      "message.data");
-static_assert(offsetof(struct shmc_message, size) == offsetof(struct shmp_spsc_message, size),
-	      "message.size");
-static_assert(offsetof(struct shmc_message, flags) == offsetof(struct shmp_spsc_message, flags),
-	      "message.flags");
-
-static inline int spsc_peeked(struct spsc_receive *receive, int r)
-{
-	if (r != SHMP_DONE)
-		return r;
-	for (uint64_t i = 0; i < receive->count; i++) {
-		struct shmp_spsc_message message;
-
-		memcpy(&message, &receive->messages[i], sizeof(message));
-		spsc_give(&message, &receive->messages[i]);
-	}
-	return SHMP_DONE;
-}
-
 static int spsc_move_peek(void *context)
 {
-	struct spsc_receive *receive = context;
+	struct shmc__receiving *receive = context;
 
-	return spsc_peeked(receive,
-			   shmp_spsc_peek(&receive->queue->consumer, (void *)receive->messages,
-					  receive->max, &receive->count));
+	return shmc__message_shown(receive,
+				   shmp_spsc_peek(receive->moves, (void *)receive->messages,
+						  receive->max, &receive->count));
 }
 
 static int spsc_move_peek_summed(void *context)
 {
-	struct spsc_receive *receive = context;
+	struct shmc__receiving *receive = context;
 
-	return spsc_peeked(receive, shmp_spsc_peek_summed(&receive->queue->consumer,
-							  (void *)receive->messages, receive->max,
-							  &receive->count));
+	return shmc__message_shown(receive,
+				   shmp_spsc_peek_summed(receive->moves, (void *)receive->messages,
+							 receive->max, &receive->count));
 }
 
 SHMC__HOT enum shmc_result shmc_spsc_peek_batch(struct shmc_spsc *queue,
 						struct shmc_message *messages, uint64_t max,
 						int64_t timeout_ns, uint64_t *ret_count)
 {
-	struct spsc_receive receive = { .queue = queue, .messages = messages, .max = max };
+	struct shmc__receiving receive = { .moves = &queue->consumer,
+					   .messages = messages,
+					   .max = max };
 	int r = SHMP_EMPTY;
 
 	if (SHMP_UNLIKELY(shmc__object_is_forked(&queue->object)))
