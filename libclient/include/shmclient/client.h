@@ -72,7 +72,8 @@ struct shmc_client_options {
  *
  * Best called early, while the process has one thread: registering for the kernel's membarrier
  * takes 4 us then and up to 13 ms later. A broker that is restarted is found again by the next
- * control call; what is mapped goes on working meanwhile.
+ * control call, and knows the session where a manager keeps things for it (systemd, --supervise);
+ * what is mapped goes on working meanwhile.
  *
  * Return: OK; BROKER_LOST with the addresses tried; DENIED; QUOTA; NO_SPACE; INVALID.
  * Threads: any. Context: blocks up to control_timeout_ns, allocates; not signal-safe.
