@@ -79,6 +79,7 @@ static void init_rooms(struct broker *broker)
 	init_quota(broker);
 	broker->registry = REGISTRY_NULL;
 	broker->state = STATE_NULL;
+	broker->death_records = STATE_FILE_NULL;
 	broker->bundles = BUNDLES_NULL;
 	list_init(&broker->clients);
 	disposals_init(&broker->disposals);
@@ -87,7 +88,16 @@ static void init_rooms(struct broker *broker)
 	list_init(&broker->sessions);
 	traffic_init(broker);
 	repairs_init(broker);
-	deaths_init(&broker->deaths, broker->death_records, DEATHS_ROOM);
+}
+
+static int init_deaths(struct broker *broker)
+{
+	int r = state_file_make("shmbroker:deaths", DEATHS_ROOM * sizeof(struct death_record),
+				&broker->death_records);
+
+	if (r == 0)
+		deaths_init(&broker->deaths, broker->death_records.base, DEATHS_ROOM);
+	return r;
 }
 
 static int open_listener(struct broker *broker, struct listener *listener, const char *name,
@@ -176,6 +186,8 @@ int broker_init(struct broker *broker, const struct options *options)
 		log_event(LOG_ERR, "no_proc", "reason=\"/proc/self/fd: %s\"", strerror(error));
 		return -error;
 	}
+	if (init_deaths(broker) < 0)
+		return -ENOMEM;
 	/* before there is a socket: who can connect may also have it stopped */
 	return watch_signals(broker);
 }
@@ -243,6 +255,7 @@ void broker_deinit(struct broker *broker)
 {
 	broker->is_stopping = true;
 	state_freeze(&broker->state);
+	state_file_freeze(&broker->death_records);
 	listener_close(&broker->client_listener);
 	listener_close(&broker->control_listener);
 	reserve_close(broker);
@@ -259,6 +272,7 @@ void broker_deinit(struct broker *broker)
 	registry_deinit(&broker->registry);
 	bundles_deinit(&broker->bundles);
 	state_close(&broker->state);
+	state_file_close(&broker->death_records);
 	quota_deinit(&broker->quota);
 	if (broker->proc_fd_dir >= 0)
 		close(broker->proc_fd_dir);

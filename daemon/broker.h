@@ -45,8 +45,8 @@ struct broker {
 	struct reserve reserve;
 	struct repairs repairs;
 	struct deaths deaths;
-	struct death_record death_records[DEATHS_ROOM]; /* where `deaths` keeps them */
-	struct list sessions;				/* all connections */
+	struct state_file death_records; /* where `deaths` keeps them */
+	struct list sessions;		 /* all connections */
 	struct traffic traffic;
 	struct list clients; /* connected or in quarantine, oldest first */
 	struct events events;

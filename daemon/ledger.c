@@ -310,6 +310,14 @@ void ledger_place(const struct segment *segment, uint32_t index, enum state_plac
 	state_write(&kept->word, deaths << 8 | status);
 }
 
+void ledger_death(const struct segment *segment, uint32_t index)
+{
+	const struct place *place = &segment->places[index];
+
+	if (place->kept)
+		place->kept->death = (uint32_t)place->death;
+}
+
 int ledger_bell(struct segment *segment, uint32_t index)
 {
 	const struct place *place = &segment->places[index];

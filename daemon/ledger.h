@@ -38,6 +38,8 @@ void ledger_client_gone(struct client *client);
 
 /* As the place now is. */
 void ledger_place(const struct segment *segment, uint32_t index, enum state_place_status status);
+/* The entry in the record of deaths that waits for its repair. */
+void ledger_death(const struct segment *segment, uint32_t index);
 /* Its doorbell. 0 or -errno. */
 int ledger_bell(struct segment *segment, uint32_t index);
 void ledger_bell_gone(struct segment *segment, uint32_t index);

@@ -51,6 +51,8 @@ static void status(struct call *call)
 	shmp_json_add_u64(reply, "deaths", broker->counters.deaths);
 	shmp_json_add_u64(reply, "repairs", broker->counters.repairs);
 	shmp_json_add_u64(reply, "events_lost", broker->events.lost);
+	cJSON_AddBoolToObject(reply, "kept", state_is_there(&broker->state));
+	shmp_json_add_u64(reply, "restarts", broker->restarts);
 	call_reply(call, reply);
 }
 

@@ -191,6 +191,7 @@ static int repair_dead(struct segment *segment, uint32_t index)
 	held.is_pending = r != 0;
 	id = deaths_note(&segment->broker->deaths, &held);
 	segment->places[index].death = held.is_pending ? id : 0;
+	ledger_death(segment, index);
 	return r;
 }
 
@@ -261,6 +262,7 @@ void place_restore(struct segment *segment, uint32_t index, struct state_place *
 	place->uid = kept->uid;
 	if (status != STATE_PLACE_DYING && status != STATE_PLACE_LEAVING)
 		return;
+	place->death = place->has_died ? kept->death : 0;
 	place->is_repairing = true;
 	segment->repairing++;
 	repair_later(segment);

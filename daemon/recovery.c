@@ -22,7 +22,9 @@
 #include "protocol/name.h"
 #include "protocol/waiter.h"
 
-#define STATE_NAME "state" /* in the manager's store */
+/* in the manager's store */
+#define STATE_NAME  "state"
+#define DEATHS_NAME "deaths"
 
 struct recovery {
 	struct broker *broker;
@@ -398,6 +400,24 @@ static void take_head(struct broker *broker)
 	state_write(&head->restarts, broker->restarts);
 }
 
+/* The record of deaths; one that is not there, or of another size, begins anew. */
+static int take_deaths(struct broker *broker)
+{
+	int fd = systemd_listen_fd(DEATHS_NAME), r = -EBADMSG;
+
+	if (fd >= 0) {
+		r = state_file_take(&broker->death_records, fd);
+		if (r < 0)
+			close(fd);
+	}
+	if (r == 0)
+		deaths_init(&broker->deaths, broker->death_records.base, DEATHS_ROOM);
+	if (r != -EBADMSG)
+		return r;
+	systemd_unstore(DEATHS_NAME);
+	return systemd_store(DEATHS_NAME, broker->death_records.fd);
+}
+
 static int make_state(struct broker *broker)
 {
 	int r;
@@ -433,9 +453,13 @@ int recovery_run(struct broker *broker)
 	int fd = systemd_listen_fd(STATE_NAME);
 	int r;
 
-	if (fd < 0)
-		return make_state(broker);
+	if (fd < 0) {
+		r = make_state(broker);
+		return r == 0 && state_is_there(&broker->state) ? take_deaths(broker) : r;
+	}
 	r = take_state(broker, fd);
+	if (r == 0)
+		r = take_deaths(broker);
 	if (r < 0)
 		return r;
 	r = restore(&recovery);

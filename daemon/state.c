@@ -29,15 +29,15 @@ struct state_head *state_head(const struct state *state)
 	return (struct state_head *)(void *)state->base;
 }
 
-static int make_file(int *ret_fd)
+static int make_file(const char *name, size_t bytes, int *ret_fd)
 {
-	int fd = memfd_create("shmbroker:state", MFD_CLOEXEC | MFD_NOEXEC_SEAL);
+	int fd = memfd_create(name, MFD_CLOEXEC | MFD_NOEXEC_SEAL);
 
 	if (fd < 0 && errno == EINVAL)
-		fd = memfd_create("shmbroker:state", MFD_CLOEXEC);
+		fd = memfd_create(name, MFD_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	if (fchmod(fd, 0600) < 0) {
+	if (fchmod(fd, 0600) < 0 || (bytes > 0 && fallocate(fd, 0, 0, (off_t)bytes) < 0)) {
 		int r = -errno;
 
 		close(fd);
@@ -89,7 +89,7 @@ int state_make(const char *epoch, struct state *ret_state)
 {
 	struct state state = STATE_NULL;
 	struct state_head *head;
-	int r = make_file(&state.fd);
+	int r = make_file("shmbroker:state", 0, &state.fd);
 
 	if (r < 0)
 		return r;
@@ -211,4 +211,63 @@ void state_each(const struct state *state, enum state_type type,
 	for (uint32_t i = 1; i < state->count; i++)
 		if (state_type_of(mark_at(state, i)) == type)
 			fn(context, mark_at(state, i));
+}
+
+int state_file_make(const char *name, size_t bytes, struct state_file *ret_file)
+{
+	struct state_file file = { .bytes = bytes };
+	int r = make_file(name, bytes, &file.fd);
+
+	if (r < 0)
+		return r;
+	file.base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file.fd, 0);
+	if (file.base == MAP_FAILED) {
+		r = -errno;
+		close(file.fd);
+		return r;
+	}
+	madvise(file.base, bytes, MADV_DONTFORK);
+	*ret_file = file;
+	return 0;
+}
+
+static int map_over(const struct state_file *file, int fd, int flags)
+{
+	void *base = mmap(file->base, file->bytes, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd,
+			  0);
+
+	return base == MAP_FAILED ? -errno : 0;
+}
+
+int state_file_take(struct state_file *file, int fd)
+{
+	struct stat status;
+	int r;
+
+	if (fstat(fd, &status) < 0)
+		return -errno;
+	if (!S_ISREG(status.st_mode) || (uint64_t)status.st_size != file->bytes)
+		return -EBADMSG;
+	r = map_over(file, fd, MAP_SHARED);
+	if (r < 0)
+		return r;
+	madvise(file->base, file->bytes, MADV_DONTFORK);
+	close(file->fd);
+	file->fd = fd;
+	return 0;
+}
+
+void state_file_freeze(struct state_file *file)
+{
+	if (file->base && map_over(file, file->fd, MAP_PRIVATE) < 0)
+		abort(); /* as in state_freeze */
+}
+
+void state_file_close(struct state_file *file)
+{
+	if (file->base)
+		munmap(file->base, file->bytes);
+	if (file->fd >= 0)
+		close(file->fd);
+	*file = STATE_FILE_NULL;
 }

@@ -100,7 +100,7 @@ struct state_place {
 	uint32_t pid;
 	uint32_t uid;
 	uint32_t role;
-	uint32_t reserved;
+	uint32_t death; /* low half of the id of the record of deaths that waits for its repair */
 };
 
 #define STATE_PLACES_PER_BLOCK 12u
@@ -216,5 +216,24 @@ static inline uint32_t state_part_of(const struct state_mark *mark)
 {
 	return (uint32_t)(state_read(&mark->word) >> 8);
 }
+
+/* ---- a file of one size, for what else outlives the broker ---------------------------------- */
+
+struct state_file {
+	int fd;
+	void *base;
+	size_t bytes;
+};
+
+#define STATE_FILE_NULL ((struct state_file){ .fd = -1 })
+
+/* All zeroes. 0 or -errno. */
+int state_file_make(const char *name, size_t bytes, struct state_file *ret_file);
+/* Takes @fd, that an earlier broker left, in place of the one made here: where it is mapped stays.
+ * 0; -EBADMSG it is of another size, and not taken; another -errno. */
+int state_file_take(struct state_file *file, int fd);
+/* As state_freeze. */
+void state_file_freeze(struct state_file *file);
+void state_file_close(struct state_file *file);
 
 #endif

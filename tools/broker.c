@@ -56,6 +56,7 @@ static int print_status(const cJSON *status)
 	add_pair(table, "deaths", status, "deaths", show_number_cell);
 	add_pair(table, "repairs", status, "repairs", show_number_cell);
 	add_pair(table, "events lost", status, "events_lost", show_number_cell);
+	add_pair(table, "restarts", status, "restarts", show_number_cell);
 	table_print(table, stdout);
 	table_free(table);
 	return report_flush();

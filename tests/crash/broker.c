@@ -282,9 +282,7 @@ static void leaves_with_bell(void)
 
 static void repairs(void)
 {
-	while (dying->attachment_count > 0)
-		attachment_close(dying->attachments[dying->attachment_count - 1], true);
-	client_close(dying);
+	repair_client(dying);
 }
 
 static void unlinks(void)
@@ -439,6 +437,22 @@ static void is_detached(void)
 {
 	CHECK(!found("base")->places[0].holder && found("base")->places[0].incarnation == 1);
 	CHECK(found("base")->places[0].deaths == 0 && found("base")->attachments == 0);
+}
+
+/* Once, however often it was begun. */
+static void is_recorded(void)
+{
+	const struct death_record *record = NULL;
+	uint64_t before = UINT64_MAX;
+	unsigned consumers = 0;
+
+	while ((record = deaths_next(&broker.deaths, before))) {
+		consumers += strcmp(record->role, "consumer") == 0;
+		CHECK(record->count == 1 && record->pid == (uint32_t)dying_pid);
+		CHECK(record->pending == 0);
+		before = record->serial;
+	}
+	CHECK(consumers == 2);
 }
 
 static void is_unlinked(void)
@@ -775,7 +789,7 @@ DIES(dies_while_it_makes_a_doorbell, .name = "doorbell", .prepare = attaches, .o
      .outcome = has_its_bell)
 DIES(dies_while_it_detaches, .name = "detach", .prepare = has_bell, .operate = leaves_with_bell,
      .outcome = is_detached)
-DIES(dies_while_it_repairs, .name = "repair", .operate = repairs)
+DIES(dies_while_it_repairs, .name = "repair", .operate = repairs, .outcome = is_recorded)
 DIES(dies_while_it_unlinks, .name = "unlink", .prepare = creates, .operate = unlinks,
      .outcome = is_unlinked)
 DIES(dies_while_it_unlinks_what_is_held, .name = "unlink what is held",

@@ -636,8 +636,8 @@ TEST(more_than_can_be_kept_is_refused_and_the_rest_arrives)
 	install(&program, "/proc/self/exe");
 	kill(broker.keeper, SIGHUP);
 	kill(wait_for_report(path, "has 0 and its socket: 1"), SIGKILL);
-	/* half of the numbers less 64, of which five are the broker's sockets, locks and state */
-	wait_for_report(path, "has 113 and its socket: 1");
+	/* half of the numbers less 64, of which six are the broker's sockets, locks, state and record of deaths */
+	wait_for_report(path, "has 112 and its socket: 1");
 	ck_assert_uint_ge(shmt_broker_said(&broker, "event=not_kept name=kept"), 1);
 	end_keeper(&broker, SIGTERM);
 	expect_only_the_log(&broker);

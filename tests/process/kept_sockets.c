@@ -20,7 +20,7 @@
 #include "tests/support/runner.h"
 
 enum {
-	KEPT = 5, /* two sockets, their locks, and the state */
+	KEPT = 6, /* two sockets, their locks, the state, and the record of deaths */
 	KEPT_MAX = 8
 };
 
