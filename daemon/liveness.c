@@ -123,20 +123,31 @@ static bool is_unreaped(int pidfd)
 	return syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0) == 0 || errno == EPERM;
 }
 
-enum death_end liveness_end(int pidfd, pid_t pid, uid_t uid, uint32_t *ret_value)
+/* Of one that has not been waited for. */
+static enum death_end end_by_proc(int pidfd, pid_t pid, uid_t uid, uint32_t *ret_value)
 {
-	struct pidfd_end info = { .mask = PIDFD_END_MASK };
 	uint64_t status = 0;
 
-	*ret_value = 0;
-	if (ioctl(pidfd, PIDFD_END, &info) == 0 && (info.mask & PIDFD_END_MASK) != 0)
-		return end_of(info.exit_code, ret_value);
 	if (pid <= 0 || read_stat(pid, STAT_FIELD_EXIT_CODE, &status) < 0 || !is_unreaped(pidfd))
 		return DEATH_END_UNKNOWN;
 	/* who may not see it is told 0 */
 	if (status == 0 && geteuid() != 0 && geteuid() != uid)
 		return DEATH_END_UNKNOWN;
 	return end_of((int)status, ret_value);
+}
+
+enum death_end liveness_end(int pidfd, pid_t pid, uid_t uid, uint32_t *ret_value)
+{
+	struct pidfd_end info = { .mask = PIDFD_END_MASK };
+	/* in this order: its parent may wait for it in between */
+	enum death_end end = end_by_proc(pidfd, pid, uid, ret_value);
+
+	if (end != DEATH_END_UNKNOWN)
+		return end;
+	*ret_value = 0;
+	if (ioctl(pidfd, PIDFD_END, &info) < 0 || (info.mask & PIDFD_END_MASK) == 0)
+		return DEATH_END_UNKNOWN;
+	return end_of(info.exit_code, ret_value);
 }
 
 static bool has_own_inode(int pidfd, struct stat *ret_status)

@@ -175,6 +175,7 @@ TEST(a_full_queue_names_a_stopped_reader_or_nobody)
 	await_line(NULL, text);
 	expect(NULL, NULL, "has a message in hand");
 	shmt_peer_kill(&consumer);
+	await_line(NULL, "consumer (nobody)");
 	shmt_peer_kill(&producer);
 	end();
 }

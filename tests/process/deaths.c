@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -202,6 +203,35 @@ TEST(who_ends_without_a_word_is_recorded_with_his_exit_code)
 	end();
 }
 
+/* Linux 6.15 tells of a process that its parent has waited for. */
+static bool tells_of_the_reaped(void)
+{
+	struct utsname name;
+	int major = 0, minor = 0;
+
+	uname(&name);
+	sscanf(name.release, "%d.%d", &major, &minor);
+	return major > 6 || (major == 6 && minor >= 15);
+}
+
+TEST(who_was_waited_for_before_the_broker_looked_is_told_of_where_the_kernel_can)
+{
+	struct shmt_peer peer;
+	const cJSON *death;
+	int status;
+
+	begin();
+	peer = shmt_holder_start(&broker, SHMT_LOCKS_TO_READ);
+	kill(broker.pid, SIGSTOP);
+	waitpid(broker.pid, &status, WUNTRACED);
+	shmt_peer_kill(&peer);
+	kill(broker.pid, SIGCONT);
+	death = await_death("lock", peer.pid);
+	if (tells_of_the_reaped())
+		ck_assert_str_eq(text_of(death, "end"), "killed");
+	end();
+}
+
 TEST(who_leaves_is_stopped_or_holds_nothing_is_not_dead)
 {
 	struct shmt_peer peer;
@@ -270,13 +300,14 @@ TEST(a_process_with_many_places_makes_a_bounded_number_of_entries)
 	begin();
 	peer = shmt_peer_start(hold_many, &count);
 	shmt_peer_await(&peer);
-	shmt_peer_kill(&peer);
+	shmt_peer_kill_soon(&peer);
 	/* the last one to be given back is the first that was opened; the first ones are noted */
 	await_death("many10", peer.pid);
 	ck_assert_int_eq(count_all(), DEATH_PLACES_MAX);
 	death = newest_of("many10");
 	ck_assert_double_eq(number_of(death, "held"), count);
 	ck_assert_str_eq(text_of(death, "end"), "killed");
+	shmt_peer_reap(&peer);
 	end();
 }
 
