@@ -307,6 +307,18 @@ uint64_t shmp_broadcast_find_oldest(const struct shmp_broadcast *ring, uint64_t 
 	return oldest;
 }
 
+/* Of a writer that the reader has not seen yet nobody can say how much is lost, but that some is. */
+static bool may_lose_unseen(const struct shmp_broadcast_reader *reader)
+{
+	for (uint32_t i = 0; i < reader->ring.writers; i++) {
+		/* relaxed: a writer that begins just now is seen in time */
+		if (reader->next[i] == SHMP_BROADCAST_UNKNOWN &&
+		    atomic_load_explicit(&reader->ring.endpoints[i].items, memory_order_relaxed))
+			return true;
+	}
+	return false;
+}
+
 void shmp_broadcast_lapped(struct shmp_broadcast_reader *reader, uint32_t attempt)
 {
 	/* one who is lapped again and again starts further away from the edge */
@@ -315,6 +327,8 @@ void shmp_broadcast_lapped(struct shmp_broadcast_reader *reader, uint32_t attemp
 	shmp_broadcast_move_to(
 		reader, shmp_broadcast_find_oldest(&reader->ring, reader->position + 1, later));
 	reader->laps++;
+	if (may_lose_unseen(reader))
+		reader->has_skipped = true;
 }
 
 int shmp_broadcast_nothing(struct shmp_broadcast_reader *reader, uint32_t attempt)

@@ -447,6 +447,29 @@ TEST(a_position_where_no_message_begins_is_refused)
 	done(f);
 }
 
+TEST(who_is_lapped_before_its_first_message_is_told_so)
+{
+	struct fixture *f = make_small(false);
+	static struct shmp_broadcast_reader reader;
+	struct shmp_broadcast_message message;
+	uint8_t bytes[200];
+
+	push(f, 100, 1);
+	shmt_place_assign(&f->broadcast.segment, 5);
+	ck_assert_int_eq(
+		shmp_broadcast_attach_reader(&f->broadcast.reader_map, 5, POSITION, 8, &reader), 0);
+	ck_assert(!reader.has_skipped);
+	for (int i = 0; i < 100; i++)
+		push(f, 100, 1);
+	ck_assert_int_eq(shmp_broadcast_pop(&reader, bytes, sizeof(bytes), &message), SHMP_DONE);
+	ck_assert_uint_gt(message.sequence, 1);
+	ck_assert_uint_eq(message.flags, SHMP_BROADCAST_LOST);
+	ck_assert_uint_eq(message.lost, 0); /* of how many nobody knows */
+	ck_assert_int_eq(shmp_broadcast_pop(&reader, bytes, sizeof(bytes), &message), SHMP_DONE);
+	ck_assert_uint_eq(message.flags, 0);
+	done(f);
+}
+
 /* The exclusive writer */
 
 TEST(an_exclusive_writer_writes_in_place_any_part_of_what_it_reserved)

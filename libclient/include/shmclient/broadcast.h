@@ -213,7 +213,8 @@ enum shmc_result shmc_broadcast_commit(struct shmc_broadcast *broadcast, uint64_
 enum shmc_result shmc_broadcast_abort(struct shmc_broadcast *broadcast);
 
 /** Messages of this writer were lost before this one; shmc_broadcast_message.lost says how many,
- *  0 when that is not known: after SHMC_BROADCAST_POSITION. */
+ *  0 when that is not known: after SHMC_BROADCAST_POSITION, and when the reader was lapped before it
+ *  had seen one of some writer's; then they may be any writer's. */
 #define SHMC_LOST 2u
 
 /** A message as seen by a reader. */
