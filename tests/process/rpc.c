@@ -642,48 +642,6 @@ TEST(a_descriptor_tells_of_a_workers_coming)
 	scene_close(&scene);
 }
 
-static void use_in_child(struct shmc_rpc *rpc)
-{
-	struct shmc_rpc_statistics got;
-	struct shmc_rpc_options options;
-	struct shmc_rpc_answer answer;
-	uint64_t id;
-	void *room;
-	int fd;
-
-	shmt_assert_result(shmc_rpc_start(rpc, "", 0, SHMC_FOREVER, &id), SHMC_FORKED);
-	shmt_assert_result(shmc_rpc_reserve(rpc, &room), SHMC_FORKED);
-	shmt_assert_result(shmc_rpc_commit(rpc, 0, SHMC_FOREVER, &id), SHMC_FORKED);
-	shmt_assert_result(shmc_rpc_receive(rpc, 0, SHMC_FOREVER, &answer), SHMC_FORKED);
-	shmt_assert_result(shmc_rpc_call(rpc, "", 0, NULL, 0, SHMC_FOREVER, &answer), SHMC_FORKED);
-	shmt_assert_result(shmc_rpc_end(rpc, 1), SHMC_FORKED);
-	shmt_assert_result(shmc_rpc_wait_worker(rpc, SHMC_FOREVER), SHMC_FORKED);
-	shmt_assert_result(shmc_rpc_fd(rpc, &fd, NULL), SHMC_FORKED);
-	shmt_assert_result(shmc_rpc_statistics(rpc, &got), SHMC_FORKED);
-	shmt_assert_result(shmc_rpc_options_of(rpc, &options), SHMC_FORKED);
-	shmc_rpc_close(rpc);
-}
-
-TEST(a_forked_child_is_told_so_by_every_call)
-{
-	struct scene scene = scene_open((struct shmc_rpc_options){ .calls = 2 });
-	struct shmt_peer worker = start_worker(&scene);
-	int status;
-	pid_t pid = fork();
-
-	ck_assert_int_ge(pid, 0);
-	if (pid == 0) {
-		shmt_be_child();
-		use_in_child(scene.rpc);
-		_exit(0);
-	}
-	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-	ck_assert_int_eq(status, 0);
-	expect(scene.rpc, ask(scene.rpc, ADD_ONE, 1, SHMC_FOREVER), 2);
-	end_worker(&scene, &worker);
-	scene_close(&scene);
-}
-
 TEST(each_role_does_its_part_only_and_limits_are_told)
 {
 	struct scene scene = scene_open((struct shmc_rpc_options){ .workers_max = 1 });
