@@ -268,12 +268,16 @@ void place_restore(struct segment *segment, uint32_t index, struct state_place *
 	repair_later(segment);
 }
 
+bool place_is_kept(const struct place *place)
+{
+	return place->kept && (state_read(&place->kept->word) & 0xff) == STATE_PLACE_HELD;
+}
+
 bool place_is_kept_for(const struct segment *segment, uint32_t index, uint64_t incarnation)
 {
 	const struct place *place = &segment->places[index];
 
-	return place->kept && (state_read(&place->kept->word) & 0xff) == STATE_PLACE_HELD &&
-	       place->incarnation == incarnation && !place->holder;
+	return place_is_kept(place) && place->incarnation == incarnation && !place->holder;
 }
 
 /* The shared record, too, says that he holds it. */
@@ -298,6 +302,8 @@ int place_restore_holder(struct segment *segment, uint32_t index, struct attachm
 	segment->broker->endpoint_count++;
 	if (!is_shown(segment, &map, index))
 		show(segment, &map, index);
+	else
+		segment->kind->wake(&map); /* it may have been shown last thing */
 	shmp_segment_unmap(&map);
 	return 0;
 }
@@ -306,10 +312,10 @@ void place_restore_end(struct segment *segment, uint32_t index)
 {
 	struct place *place = &segment->places[index];
 
-	if (!place->kept || place->holder ||
-	    (state_read(&place->kept->word) & 0xff) != STATE_PLACE_HELD)
+	if (!place_is_kept(place) || place->holder)
 		return;
 	ledger_place(segment, index, STATE_PLACE_DYING);
+	close_bell(segment, index);
 	place->has_died = true;
 	place->is_repairing = true;
 	segment->repairing++;

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 struct attachment;
+struct place;
 struct segment;
 struct shmp_role;
 struct state_place;
@@ -36,6 +37,8 @@ int place_make_bell(struct segment *segment, uint32_t index);
  * any more.
  */
 void place_restore(struct segment *segment, uint32_t index, struct state_place *kept);
+/* Whether somebody held it; whether he held it under this incarnation, and is not here yet. */
+bool place_is_kept(const struct place *place);
 bool place_is_kept_for(const struct segment *segment, uint32_t index, uint64_t incarnation);
 /* 0 or -errno. */
 int place_restore_holder(struct segment *segment, uint32_t index, struct attachment *holder);

@@ -190,13 +190,20 @@ static int restore_segments(struct recovery *recovery)
 
 /* ---- places ---------------------------------------------------------------------------------- */
 
+/* One whose holder had gone goes as well: the next holder's must not be in a stranger's hands. */
 static void restore_bell(struct recovery *recovery, struct segment *segment, uint32_t index)
 {
 	struct place *place = &segment->places[index];
 	struct bundle_finding finding;
 	uint64_t bell = state_read(&place->kept->bell);
 
-	if (bell == 0 || bundle_findings_take(&recovery->findings, bell, &finding) < 0)
+	if (bell == 0)
+		return;
+	if (!place_is_kept(place)) {
+		ledger_bell_gone(segment, index);
+		return;
+	}
+	if (bundle_findings_take(&recovery->findings, bell, &finding) < 0)
 		return;
 	place->ring_fd = finding.fds[0];
 	place->poll_fd = finding.fd_count > 1 ? finding.fds[1] : -1;

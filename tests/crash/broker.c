@@ -333,6 +333,7 @@ static void check_sane(const struct segment *segment)
 
 		CHECK(!place->is_repairing);
 		CHECK((place->holder != NULL) == (state == SHMP_ENDPOINT_ACTIVE));
+		CHECK(place->holder || place->ring_fd < 0);
 		CHECK(place->incarnation == 0 || place->deaths == map.endpoints[i].deaths);
 	}
 	shmp_segment_unmap(&map);
