@@ -2,10 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,6 +18,7 @@
 #define NAME_PREFIX    "bundle-"
 #define NAME_BYTES     32
 #define TURNS_PER_DROP 8
+#define TURNS_PER_PARK 256 /* where there is no room otherwise */
 #define SPARE_MESSAGES 64 /* dropped ones that are not worth a turn */
 /* Some 280 fit where nobody changed net.core.wmem_default. */
 #define HALF_FULL_MESSAGES 100
@@ -154,8 +157,8 @@ static int peek_item(const struct bundle *bundle, struct bundle_finding *ret_fin
 	return 1;
 }
 
-/* The first message goes, and with it what it held of its descriptors. */
-static void drop_first(struct bundles *bundles, struct bundle *bundle)
+/* The first message goes, and with it @fd_count descriptors. */
+static void drop_first(struct bundles *bundles, struct bundle *bundle, size_t fd_count)
 {
 	char byte;
 
@@ -163,6 +166,7 @@ static void drop_first(struct bundles *bundles, struct bundle *bundle)
 		return;
 	bundle->messages--;
 	bundles->messages--;
+	bundles->descriptors -= fd_count;
 }
 
 /* Making and filling. */
@@ -182,7 +186,12 @@ static int store(uint32_t number, const int ends[2])
 	if (r < 0)
 		return r;
 	name_end(name, number, "out");
-	return systemd_store(name, ends[1]);
+	r = systemd_store(name, ends[1]);
+	if (r < 0) {
+		name_end(name, number, "in");
+		systemd_unstore(name);
+	}
+	return r;
 }
 
 static int add_bundle(struct bundles *bundles)
@@ -213,14 +222,23 @@ static int send_to(struct bundles *bundles, size_t index, uint64_t number, const
 		return r;
 	bundles->bundles[index].messages++;
 	bundles->messages++;
+	bundles->descriptors += count;
 	return 0;
+}
+
+static bool has_spare(const struct bundles *bundles)
+{
+	for (size_t i = 0; i < bundles->count; i++)
+		if (bundles->bundles[i].messages < HALF_FULL_MESSAGES)
+			return true;
+	return false;
 }
 
 /* There is always one that the manager has had for long: it takes new ones in its own time. */
 static void have_spare(struct bundles *bundles)
 {
-	if (bundles->filling + 1 == bundles->count &&
-	    bundles->bundles[bundles->filling].messages >= HALF_FULL_MESSAGES)
+	if (bundles->bundles[bundles->filling].messages >= HALF_FULL_MESSAGES &&
+	    !has_spare(bundles))
 		add_bundle(bundles);
 }
 
@@ -246,18 +264,6 @@ static int send_somewhere(struct bundles *bundles, uint64_t number, const int *f
 	return r;
 }
 
-int bundles_park(struct bundles *bundles, uint64_t number, const int *fds, size_t fd_count)
-{
-	int r = count_item(bundles, number);
-
-	if (r < 0)
-		return r;
-	r = send_somewhere(bundles, number, fds, fd_count);
-	if (r < 0)
-		bundles->item_count--; /* it is the last */
-	return r;
-}
-
 /* Turning over. */
 
 /* What must be kept is at the end, too, before it goes from the head. */
@@ -276,25 +282,72 @@ static int turn_one(struct bundles *bundles, size_t index)
 	else if (item)
 		item->copies--;
 	if (r == 0)
-		drop_first(bundles, &bundles->bundles[index]);
+		drop_first(bundles, &bundles->bundles[index], finding.fd_count);
 	close_fds(finding.fds, finding.fd_count);
 	return r < 0 ? r : 1;
 }
 
+/* One step on; false when there is none. */
+static bool turn_on(struct bundles *bundles)
+{
+	if (bundles->messages <= bundles->item_count)
+		return false;
+	while (bundles->turned >= bundles->bundles[bundles->turning].messages) {
+		bundles->turning = (bundles->turning + 1) % bundles->count;
+		bundles->turned = 0;
+	}
+	/* no room in flight: another time */
+	if (turn_one(bundles, bundles->turning) < 0)
+		return false;
+	bundles->turned++;
+	return true;
+}
+
+/* Of the descriptors that may be in flight an eighth is for turning over and for answers. */
+static size_t most_in_flight(void)
+{
+	struct rlimit limit = { .rlim_cur = RLIM_INFINITY };
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	return limit.rlim_cur > INT_MAX ? INT_MAX : (size_t)(limit.rlim_cur - limit.rlim_cur / 8);
+}
+
 static void turn(struct bundles *bundles)
 {
+	size_t most = most_in_flight();
+
 	for (int i = 0; i < TURNS_PER_DROP; i++) {
-		if (bundles->messages <= 2 * bundles->item_count + SPARE_MESSAGES)
+		bool is_worth_it = bundles->messages > 2 * bundles->item_count + SPARE_MESSAGES ||
+				   bundles->descriptors > most / 2;
+
+		if (!is_worth_it || !turn_on(bundles))
 			return;
-		if (bundles->turned >= bundles->bundles[bundles->turning].messages) {
-			bundles->turning = (bundles->turning + 1) % bundles->count;
-			bundles->turned = 0;
-		}
-		/* no room in flight: another time */
-		if (turn_one(bundles, bundles->turning) < 0)
-			return;
-		bundles->turned++;
 	}
+}
+
+static bool have_room(struct bundles *bundles, size_t fd_count)
+{
+	size_t most = most_in_flight();
+
+	for (int i = 0; bundles->descriptors + fd_count > most; i++)
+		if (i == TURNS_PER_PARK || !turn_on(bundles))
+			return false;
+	return true;
+}
+
+int bundles_park(struct bundles *bundles, uint64_t number, const int *fds, size_t fd_count)
+{
+	int r;
+
+	if (!have_room(bundles, fd_count))
+		return -ETOOMANYREFS;
+	r = count_item(bundles, number);
+	if (r < 0)
+		return r;
+	r = send_somewhere(bundles, number, fds, fd_count);
+	if (r < 0)
+		bundles->item_count--; /* it is the last */
+	return r;
 }
 
 void bundles_drop(struct bundles *bundles, uint64_t number)
@@ -374,8 +427,32 @@ static int add_finding(struct bundle_findings *findings, const struct bundle_fin
 	return r;
 }
 
-static int peek_all(struct bundles *bundles, struct bundle *bundle,
-		    struct bundle_findings *findings)
+/* What is taken over, while it is looked for. */
+struct taking {
+	struct bundles *bundles;
+	struct bundle_findings *findings;
+	bundle_known_fn *is_known;
+	void *context;
+};
+
+/* Takes its descriptors. 0 or -ENOMEM. */
+static int take_item(const struct taking *taking, const struct bundle_finding *finding)
+{
+	bool is_known = taking->is_known(taking->context, finding->number);
+	bool is_new = is_known && !find_item(taking->bundles, finding->number);
+	int r = is_known ? count_item(taking->bundles, finding->number) : 0;
+
+	if (r == 0 && is_new)
+		r = add_finding(taking->findings, finding);
+	if (r == 0 && is_new)
+		return 0;
+	for (size_t i = 0; i < finding->fd_count && !is_known; i++)
+		bundle_empty_file(finding->fds[i]);
+	close_fds(finding->fds, finding->fd_count);
+	return r;
+}
+
+static int peek_all(const struct taking *taking, struct bundle *bundle)
 {
 	struct bundle_finding finding;
 	int from = 0, none = -1, r;
@@ -384,15 +461,10 @@ static int peek_all(struct bundles *bundles, struct bundle *bundle,
 	if (setsockopt(bundle->out, SOL_SOCKET, SO_PEEK_OFF, &from, sizeof(from)) < 0)
 		return -errno;
 	while ((r = peek_item(bundle, &finding)) > 0) {
-		bool is_new = !find_item(bundles, finding.number);
-
 		bundle->messages++;
-		bundles->messages++;
-		r = count_item(bundles, finding.number);
-		if (r == 0 && is_new)
-			r = add_finding(findings, &finding);
-		if (r < 0 || !is_new)
-			close_fds(finding.fds, finding.fd_count);
+		taking->bundles->messages++;
+		taking->bundles->descriptors += finding.fd_count;
+		r = take_item(taking, &finding);
 		if (r < 0)
 			break;
 	}
@@ -400,8 +472,9 @@ static int peek_all(struct bundles *bundles, struct bundle *bundle,
 	return r;
 }
 
-static int take_bundle(struct bundles *bundles, uint32_t number, struct bundle_findings *findings)
+static int take_bundle(const struct taking *taking, uint32_t number)
 {
+	struct bundles *bundles = taking->bundles;
 	int in = find_passed(number, true), out = find_passed(number, false);
 	struct bundle *bundle;
 	int r;
@@ -416,7 +489,7 @@ static int take_bundle(struct bundles *bundles, uint32_t number, struct bundle_f
 		return r;
 	bundle = &bundles->bundles[bundles->count++];
 	*bundle = (struct bundle){ .in = in, .out = out };
-	return peek_all(bundles, bundle, findings);
+	return peek_all(taking, bundle);
 }
 
 static int compare_findings(const void *a, const void *b)
@@ -426,8 +499,10 @@ static int compare_findings(const void *a, const void *b)
 	return (one->number > other->number) - (one->number < other->number);
 }
 
-int bundles_take(struct bundles *bundles, struct bundle_findings *ret_findings)
+int bundles_take(struct bundles *bundles, bundle_known_fn *is_known, void *context,
+		 struct bundle_findings *ret_findings)
 {
+	const struct taking taking = { bundles, ret_findings, is_known, context };
 	int r = 0;
 
 	*ret_findings = (struct bundle_findings){ .findings = NULL };
@@ -443,7 +518,7 @@ int bundles_take(struct bundles *bundles, struct bundle_findings *ret_findings)
 			bundles->number = number;
 		/* with its other end, at whichever comes first */
 		if (is_in || find_passed(number, true) < 0)
-			r = take_bundle(bundles, number, ret_findings);
+			r = take_bundle(&taking, number);
 	}
 	if (ret_findings->count > 1)
 		qsort(ret_findings->findings, ret_findings->count, sizeof(*ret_findings->findings),

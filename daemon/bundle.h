@@ -9,11 +9,13 @@
  * are turned over, a little with each drop: what is dropped goes, what is not is sent to the end
  * before it is taken from the head. Whoever is killed in between leaves it there twice.
  *
- * What lies in a queue is in flight: all of it counts against RLIMIT_NOFILE of the broker's user.
+ * What lies in a queue is in flight: all of it counts against RLIMIT_NOFILE of the broker's user,
+ * beyond which nobody but root sends a descriptor to anybody.
  */
 #ifndef SHMBROKER_BUNDLE_H
 #define SHMBROKER_BUNDLE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -38,6 +40,7 @@ struct bundles {
 	size_t turning;		   /* index of the one that is being turned over */
 	size_t turned;		   /* messages of it so far */
 	size_t messages;	   /* in all of them */
+	size_t descriptors;	   /* in all messages: that many are in flight */
 	struct bundle_item *items; /* that are not dropped, by number */
 	size_t item_count;
 	size_t item_room;
@@ -62,13 +65,24 @@ struct bundle_findings {
 /* Forgets them: the manager has them all. */
 void bundles_deinit(struct bundles *bundles);
 
-/* Puts duplicates of @fds into a bundle, as item @number, greater than any before. 0 or -errno. */
+/*
+ * Puts duplicates of @fds into a bundle, as item @number, greater than any before. 0; -ETOOMANYREFS
+ * as much is in flight as may be, less what turning over and the answers to clients need; another
+ * -errno.
+ */
 int bundles_park(struct bundles *bundles, uint64_t number, const int *fds, size_t fd_count);
 /* Harmless on 0, and on what is not there. */
 void bundles_drop(struct bundles *bundles, uint64_t number);
 
-/* Takes over what was passed to this process. 0 or -errno. */
-int bundles_take(struct bundles *bundles, struct bundle_findings *ret_findings);
+/* Whether somebody knows the item @number. */
+typedef bool bundle_known_fn(void *context, uint64_t number);
+
+/*
+ * Takes over what was passed to this process. What nobody knows is dropped as it is met, with its
+ * memory: there may be as much of it as of the rest, and no room for both. 0 or -errno.
+ */
+int bundles_take(struct bundles *bundles, bundle_known_fn *is_known, void *context,
+		 struct bundle_findings *ret_findings);
 /* The descriptors of an item, the caller's from now on; 0 or -ENOENT. */
 int bundle_findings_take(struct bundle_findings *findings, uint64_t number,
 			 struct bundle_finding *ret_finding);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "daemon/broker.h"
 #include "daemon/segment.h"
@@ -171,10 +172,26 @@ void call_fault(struct call *call, enum shmp_fault fault, const struct about *ab
 	call_error(call, shmp_fault_error(fault), object_of(about, message));
 }
 
+static void answer_no_descriptors(struct call *call, const char *what)
+{
+	struct rlimit limit = { .rlim_cur = 0 };
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	call_fault(call, SHMP_FAULT_NO_SPACE, &(struct about){ .name = NULL },
+		   "the broker %s, of which it may have %llu (RLIMIT_NOFILE): remove segments that "
+		   "nobody uses, or raise its limit (LimitNOFILE=, ulimit -Hn) and restart it",
+		   what, (unsigned long long)limit.rlim_cur);
+}
+
 void call_broken(struct call *call, int error)
 {
-	call_fault(call, SHMP_FAULT_NO_SPACE, &(struct about){ .name = NULL },
-		   "the broker could not do it: %s", strerror(-error));
+	if (error == -EMFILE)
+		answer_no_descriptors(call, "has no descriptors left");
+	else if (error == -ETOOMANYREFS)
+		answer_no_descriptors(call, "cannot keep more descriptors for the next broker");
+	else
+		call_fault(call, SHMP_FAULT_NO_SPACE, &(struct about){ .name = NULL },
+			   "the broker could not do it: %s", strerror(-error));
 }
 
 /* Parameters. */

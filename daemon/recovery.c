@@ -29,6 +29,9 @@
 struct recovery {
 	struct broker *broker;
 	struct bundle_findings findings;
+	uint64_t *items; /* that records in force name, in order */
+	size_t item_count;
+	size_t item_room;
 	struct state_mark **marks; /* of one type, by owner and part */
 	size_t mark_count;
 	size_t mark_room;
@@ -84,6 +87,73 @@ static int gather(struct recovery *recovery, enum state_type type)
 static void drop(struct recovery *recovery, struct state_mark *mark)
 {
 	state_drop(&recovery->broker->state, mark);
+}
+
+/* ---- what the records name ------------------------------------------------------------------- */
+
+static void name_item(struct recovery *recovery, uint64_t item)
+{
+	if (item == 0 || recovery->result < 0)
+		return;
+	if (recovery->item_count == recovery->item_room) {
+		size_t room = recovery->item_room ? 2 * recovery->item_room : 64;
+		uint64_t *items = realloc(recovery->items, room * sizeof(uint64_t));
+
+		if (!items) {
+			recovery->result = -ENOMEM;
+			return;
+		}
+		recovery->items = items;
+		recovery->item_room = room;
+	}
+	recovery->items[recovery->item_count++] = item;
+}
+
+static void name_segment_item(void *context, struct state_mark *mark)
+{
+	name_item(context, ((const struct state_segment *)(void *)mark)->item);
+}
+
+static void name_client_item(void *context, struct state_mark *mark)
+{
+	name_item(context, ((const struct state_client *)(void *)mark)->item);
+}
+
+static void name_bell_items(void *context, struct state_mark *mark)
+{
+	const struct state_places *block = (void *)mark;
+
+	for (size_t i = 0; i < STATE_PLACES_PER_BLOCK; i++)
+		name_item(context, state_read(&block->places[i].bell));
+}
+
+static int compare_items(const void *a, const void *b)
+{
+	uint64_t one = *(const uint64_t *)a, other = *(const uint64_t *)b;
+
+	return (one > other) - (one < other);
+}
+
+static bool is_named(void *context, uint64_t item)
+{
+	const struct recovery *recovery = context;
+
+	return recovery->item_count > 0 && bsearch(&item, recovery->items, recovery->item_count,
+						   sizeof(uint64_t), compare_items);
+}
+
+static int take_bundles(struct recovery *recovery)
+{
+	const struct state *state = &recovery->broker->state;
+
+	state_each(state, STATE_SEGMENT, name_segment_item, recovery);
+	state_each(state, STATE_CLIENT, name_client_item, recovery);
+	state_each(state, STATE_PLACES, name_bell_items, recovery);
+	if (recovery->result < 0)
+		return recovery->result;
+	if (recovery->item_count > 1)
+		qsort(recovery->items, recovery->item_count, sizeof(uint64_t), compare_items);
+	return bundles_take(&recovery->broker->bundles, is_named, recovery, &recovery->findings);
 }
 
 /* ---- segments -------------------------------------------------------------------------------- */
@@ -377,13 +447,14 @@ static void end_restoring(struct recovery *recovery)
 static void end(struct recovery *recovery)
 {
 	bundle_findings_deinit(&recovery->findings);
+	free(recovery->items);
 	free(recovery->marks);
 	free(recovery->segments);
 }
 
 static int restore(struct recovery *recovery)
 {
-	int r = bundles_take(&recovery->broker->bundles, &recovery->findings);
+	int r = take_bundles(recovery);
 
 	if (r == 0)
 		r = restore_segments(recovery);
@@ -453,6 +524,18 @@ static int take_state(struct broker *broker, int fd)
 	return r;
 }
 
+static void complain(int error)
+{
+	const char *remedy = "it is tried again";
+
+	if (error == -EMFILE || error == -ENFILE)
+		remedy = "raise LimitNOFILE (ulimit -Hn)";
+	else if (error == -ENOMEM)
+		remedy = "give it more memory";
+	log_event(LOG_ERR, "cannot_recover", "reason=\"%s\" remedy=\"%s\"", strerror(-error),
+		  remedy);
+}
+
 int recovery_run(struct broker *broker)
 {
 	struct recovery recovery = { .broker = broker };
@@ -472,6 +555,8 @@ int recovery_run(struct broker *broker)
 	r = restore(&recovery);
 	if (r < 0) {
 		/* all stays as it is for another try, or another version */
+		if (r != -EPROTONOSUPPORT)
+			complain(r);
 		state_freeze(&broker->state);
 		broker->is_stopping = true;
 		end(&recovery);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -375,6 +376,42 @@ TEST(a_thousand_segments_outlive_many_brokers, .timeout_s = 60)
 	ck_assert_int_eq(shmt_raw_int(control, "bytes"), 0);
 	shmt_raw_close(control);
 	shmc_disconnect(client);
+	end();
+}
+
+/* As many as there is room for. */
+static int fill(struct shmt_raw *raw, int first)
+{
+	int i = first;
+
+	while (*shmt_raw_call(raw, "Create", "{'name':'n/%d','kind':'spsc'}", i) == '\0')
+		i++;
+	ck_assert_ptr_nonnull(strstr(shmt_raw_string(raw, "message"), "RLIMIT_NOFILE"));
+	return i;
+}
+
+/* What was dropped still lies in the bundles: there is no room for both. */
+TEST(a_broker_without_descriptors_left_has_a_successor)
+{
+	const struct rlimit low = { 256, 256 };
+	struct shmt_raw *raw;
+	int count;
+
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &low), 0);
+	begin();
+	raw = shmt_hello(broker.address);
+	count = fill(raw, 0);
+	ck_assert_int_gt(count, 40);
+	for (int i = 1; i < count; i++)
+		ck_assert_str_eq(shmt_raw_call(raw, "Unlink", "{'name':'n/%d'}", i), "");
+	ck_assert_int_eq(fill(raw, count), 2 * count - 1);
+	kill_broker();
+	shmt_raw_close(raw);
+	raw = shmt_hello(broker.address);
+	ck_assert_str_eq(shmt_raw_call(raw, "Create", "{'name':'n/0','kind':'spsc'}"), "Exists");
+	ck_assert_str_eq(shmt_raw_call(raw, "Unlink", "{'name':'n/0'}"), "");
+	ck_assert_str_eq(shmt_raw_call(raw, "Create", "{'name':'n/0','kind':'spsc'}"), "");
+	shmt_raw_close(raw);
 	end();
 }
 
