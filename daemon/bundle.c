@@ -19,7 +19,7 @@
 #define NAME_BYTES     32
 #define TURNS_PER_DROP 8
 #define TURNS_PER_PARK 256 /* where there is no room otherwise */
-#define SPARE_MESSAGES 64 /* dropped ones that are not worth a turn */
+#define SPARE_MESSAGES 64  /* dropped ones that are not worth a turn */
 /* Some 280 fit where nobody changed net.core.wmem_default. */
 #define HALF_FULL_MESSAGES 100
 

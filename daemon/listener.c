@@ -202,6 +202,8 @@ static bool resume(struct listener *listener, unsigned mode)
 	}
 	listener->fd = fd;
 	listener->has_file = true;
+	/* once more: who connects asks the socket who serves it, and that is who did this last */
+	listen(fd, BACKLOG);
 	if (chmod(listener->path, mode) < 0)
 		log_event(LOG_WARNING, "rights", "path=%s reason=\"left as they are: %s\"",
 			  listener->path, strerror(errno));

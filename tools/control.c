@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -261,10 +262,17 @@ static int report_broken(const struct control *control, int r)
 {
 	switch (r) {
 	case -EAGAIN:
-		report(EXIT_NO_BROKER, "NoAnswer",
-		       "the broker at %s (pid %d) did not answer within %d s: is it stopped "
-		       "or busy?",
-		       control->path, control->pid, ANSWER_SECONDS);
+		/* what outlives a broker takes connections for the next one */
+		if (kill(control->pid, 0) < 0 && errno == ESRCH)
+			report(EXIT_NO_BROKER, "NoAnswer",
+			       "the broker at %s (pid %d) has ended, and no other answered within "
+			       "%d s; the log says why",
+			       control->path, control->pid, ANSWER_SECONDS);
+		else
+			report(EXIT_NO_BROKER, "NoAnswer",
+			       "the broker at %s (pid %d) did not answer within %d s: is it "
+			       "stopped or busy?",
+			       control->path, control->pid, ANSWER_SECONDS);
 		break;
 	case -EPIPE:
 		report(EXIT_NO_BROKER, "BrokerLost",

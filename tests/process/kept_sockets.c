@@ -235,6 +235,31 @@ TEST(next_broker_takes_them_in_any_order_and_stores_nothing_again, .rounds = 2)
 	end();
 }
 
+static pid_t peer_of(const char *path)
+{
+	struct ucred peer = { .pid = 0 };
+	socklen_t bytes = sizeof(peer);
+	int fd = shmt_broker_connect(path);
+
+	ck_assert_int_eq(getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes), 0);
+	close(fd);
+	return peer.pid;
+}
+
+TEST(who_connects_is_told_the_broker_of_now)
+{
+	pid_t pid;
+
+	begin();
+	pid = start_until_ready(client_path);
+	ck_assert_int_eq(peer_of(client_path), pid);
+	kill_now(pid);
+	pid = start_until_ready(client_path);
+	ck_assert_int_eq(peer_of(client_path), pid);
+	ck_assert_int_eq(stop(pid), 0);
+	end();
+}
+
 TEST(broker_by_hand_is_refused_while_the_lock_is_kept)
 {
 	pid_t pid;

@@ -198,7 +198,11 @@ TEST(what_is_put_away_is_there_for_a_successor_with_all_its_descriptors)
 
 TEST(what_comes_and_goes_leaves_the_queues_as_long_as_what_stays, .timeout_s = 60)
 {
-	enum { STAY = 300, TURNS = 20000, BUNDLES = 8 };
+	enum {
+		STAY = 300,
+		TURNS = 20000,
+		BUNDLES = 8
+	};
 	size_t descriptors;
 
 	begin();
