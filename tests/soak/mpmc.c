@@ -79,6 +79,24 @@ static void account(struct soak_player *heir)
 	soak_line_account(heir, &line);
 }
 
+/* In an arena that is made by whoever comes first. */
+static enum shmc_result create_object(struct shmc_client *client, const char *segment,
+				      struct shmc_error *error)
+{
+	struct shmc_arena_options options = { .reuse = 1 };
+	enum shmc_result result = shmc_arena_create(client, "arena", &options, error);
+
+	return result == SHMC_OK ? create(client, segment, error) : result;
+}
+
+const struct soak_kind soak_arena_mpmc = {
+	.name = "arena:mpmc",
+	.lanes = 1,
+	.create = create_object,
+	.roles = { { "producer", 2, 1, produce }, { "consumer", 2, 0, consume } },
+	.account = account,
+};
+
 const struct soak_kind soak_mpmc = {
 	.name = "mpmc",
 	.lanes = 1,

@@ -38,9 +38,8 @@ struct soak_role {
 };
 
 struct soak_kind {
-	const char *name;
+	const char *name; /* also its segment's; with a colon an object of an arena's */
 	uint32_t lanes;
-	const char *segment; /* NULL: the name; else with a colon, an object of an arena */
 	enum shmc_result (*create)(struct shmc_client *client, const char *segment,
 				   struct shmc_error *error);
 	struct soak_role roles[4];

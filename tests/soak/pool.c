@@ -51,15 +51,14 @@ static bool is_filled(const uint64_t *words, uint64_t value)
 	return true;
 }
 
-/* On its way to anyone, and back again or taken by another. */
-static void give_and_take(struct soak_player *player, uint64_t *handle)
+/* On its way to anyone, and back again. */
+static void give_and_take(struct soak_player *player, uint64_t handle)
 {
 	void *data;
 
-	if (shmc_pool_transfer(player->handle, *handle, SHMC_POOL_ANYONE) != SHMC_OK)
-		soak_wrong(player->book, player->seat, "what is owned cannot be transferred");
-	else if (shmc_pool_claim(player->handle, *handle, &data) != SHMC_OK)
-		*handle = 0; /* another has freed it as abandoned */
+	if (shmc_pool_transfer(player->handle, handle, SHMC_POOL_ANYONE) != SHMC_OK ||
+	    shmc_pool_claim(player->handle, handle, &data) != SHMC_OK)
+		soak_wrong(player->book, player->seat, "what was given is not to be had again");
 }
 
 static bool use(struct soak_player *player)
@@ -85,8 +84,8 @@ static bool use(struct soak_player *player)
 		if (!is_filled(shmc_pool_data(player->handle, handles[i]), value + i))
 			soak_wrong(player->book, player->seat, "an object is in two hands");
 		if (shmt_random_below(&player->random, 8) == 0)
-			give_and_take(player, &handles[i]);
-		if (handles[i] && shmc_pool_release(player->handle, handles[i]) != SHMC_OK)
+			give_and_take(player, handles[i]);
+		if (shmc_pool_release(player->handle, handles[i]) != SHMC_OK)
 			soak_wrong(player->book, player->seat, "what is owned is not released");
 	}
 	if (shmt_random_below(&player->random, 200) == 0)

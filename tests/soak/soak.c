@@ -72,12 +72,10 @@ static void add_lane(struct soak_book *book, uint32_t kind, uint32_t number)
 {
 	struct soak_lane *lane = &book->lanes[book->lane_count];
 	const struct soak_role *roles = soak_kinds[kind]->roles;
-	const char *name = soak_kinds[kind]->segment;
 
 	ck_assert_uint_lt(book->lane_count, SOAK_LANES_MAX);
 	lane->kind = kind;
-	snprintf(lane->segment, sizeof(lane->segment), "%s.%u",
-		 name ? name : soak_kinds[kind]->name, number);
+	snprintf(lane->segment, sizeof(lane->segment), "%s.%u", soak_kinds[kind]->name, number);
 	for (uint32_t role = 0; roles[role].count; role++)
 		for (uint32_t i = 0; i < roles[role].count; i++)
 			add_seat(book, book->lane_count, kind, role);
@@ -259,6 +257,23 @@ static void calm_down(struct soak *soak)
 		turn(soak);
 }
 
+/* An arena goes with all that is in it, at its first. */
+static void unlink_segment(struct soak *soak, struct shmc_client *client, const char *segment)
+{
+	struct shmc_error error = { .text = "" };
+	enum shmc_result result;
+	char name[48];
+	char *colon;
+
+	snprintf(name, sizeof(name), "%s", segment);
+	colon = strchr(name, ':');
+	if (colon)
+		*colon = '\0';
+	result = shmc_unlink(client, name, &error);
+	if (result != SHMC_OK && !(colon && result == SHMC_NOT_FOUND))
+		soak_wrong(soak->book, NULL, "unlink of %s: %s", name, error.text);
+}
+
 static void account(struct soak *soak)
 {
 	struct soak_player heir = { .book = soak->book };
@@ -272,17 +287,8 @@ static void account(struct soak *soak)
 		heir.handle = NULL;
 		soak_kinds[lane->kind]->account(&heir);
 	}
-	for (uint32_t i = 0; i < soak->book->lane_count; i++) {
-		struct shmc_error error = { .text = "" };
-		char name[48];
-
-		/* an arena goes with all that is in it */
-		strcpy(name, soak->book->lanes[i].segment);
-		if (strchr(name, ':'))
-			continue;
-		if (shmc_unlink(heir.client, name, &error) != SHMC_OK)
-			soak_wrong(soak->book, NULL, "unlink of %s: %s", name, error.text);
-	}
+	for (uint32_t i = 0; i < soak->book->lane_count; i++)
+		unlink_segment(soak, heir.client, soak->book->lanes[i].segment);
 	shmc_disconnect(heir.client);
 }
 
