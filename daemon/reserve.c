@@ -68,6 +68,10 @@ static void reset_signals(void)
 
 	for (int i = 1; i < NSIG; i++)
 		sigaction(i, &preset, NULL);
+	/* said to the whole group, they are the broker's: it ends its helpers itself */
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
