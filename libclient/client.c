@@ -245,9 +245,10 @@ enum shmc_result shmc__client_call(struct shmc_client *client, const char *metho
 			return result;
 		if (session != 0 && session != client->session)
 			return shmc__error(error, SHMC_STALE,
-					   "the broker at %s was restarted and does not know this "
-					   "endpoint any more: open it again",
-					   client->connected_to);
+					   "the broker at %s was stopped, and what it had is gone: "
+					   "that of now (epoch %s) does not know this endpoint, "
+					   "make and open the segment again",
+					   client->connected_to, client->epoch);
 		r = shmc__control_call(&client->control, full, parameters, deadline_ns, late,
 				       client, ret_reply);
 		if (r != -EPIPE)
