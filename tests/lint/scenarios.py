@@ -3,19 +3,26 @@
 
 usage: scenarios.py SOURCE_DIR
 
-A row names files, `process/array`, each followed by tests in it. All of them must exist.
+A row names files, `process/array`, each followed by tests in it; in a shell script they are its
+functions. All of them must exist.
 """
 
 import pathlib
 import re
 import sys
 
-TEST = re.compile(r"^TEST\((\w+)", re.MULTILINE)
+TESTS = {
+    "c": re.compile(r"^TEST\((\w+)", re.MULTILINE),
+    "sh": re.compile(r"^(\w+)\(\) \{", re.MULTILINE),
+}
 
 
 def tests_of(source, name):
-    path = source / "tests" / f"{name}.c"
-    return set(TEST.findall(path.read_text())) if path.exists() else None
+    for ending, test in TESTS.items():
+        path = source / "tests" / f"{name}.{ending}"
+        if path.exists():
+            return set(test.findall(path.read_text()))
+    return None
 
 
 def faults_of(source, row):
@@ -25,7 +32,7 @@ def faults_of(source, row):
         if "/" in name:
             tests = tests_of(source, name)
             if tests is None:
-                yield f"there is no tests/{name}.c"
+                yield f"there is no tests/{name}.c or .sh"
         elif tests is None:
             yield f"{name} is in no file"
         elif name not in tests:

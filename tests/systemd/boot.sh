@@ -1,8 +1,10 @@
 #!/bin/sh
 # Boots a Debian that has the broker installed, with systemd as its first process, and lets
-# inside.sh check there how the two get on. TAP; needs root, and once the network.
+# a script check there how the two get on. TAP; needs root, and once the network.
 #
-#   usage: boot.sh BUILD_DIR
+#   usage: boot.sh BUILD_DIR SCRIPT [FILE...]
+#
+# SCRIPT, beside this one, and the FILEs are in /check there.
 #
 # All of it lives in own mount and PID namespaces, on a tmpfs: whatever ends this script, nothing
 # is left running or mounted. Only the bare Debian is kept, in ~/.cache/shmbroker, for next time.
@@ -15,6 +17,7 @@ slow=${SHMT_SLOW:-1}
 here=$(cd "$(dirname "$0")" && pwd)
 build=$(cd "$1" && pwd)
 mirror=${SHMT_DEBIAN_MIRROR:-http://deb.debian.org/debian}
+script=$2
 packages=libcjson1,libisal2,libuv1,socat,systemd
 cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/shmbroker
 
@@ -103,7 +106,11 @@ mount -t overlay -o "lowerdir=$debian,upperdir=$work/upper,workdir=$work/overlay
 	overlay "$root" 2>/dev/null || cp -a "$debian/." "$root"
 
 mkdir -p "$root/check" "$root/var/log/journal"
-cp "$here/inside.sh" "$root/check"
+(
+	shift
+	cd "$here"
+	cp checks.sh "$@" "$root/check"
+)
 cat >"$root/etc/systemd/system/check.service" <<-END
 	[Unit]
 	After=multi-user.target
@@ -113,8 +120,8 @@ cat >"$root/etc/systemd/system/check.service" <<-END
 	[Service]
 	Type=oneshot
 	Environment=SHMT_SLOW=$slow
-	ExecStart=/bin/sh /check/inside.sh
-	TimeoutStartSec=$((120 * slow))
+	ExecStart=/bin/sh /check/$script
+	TimeoutStartSec=$((240 * slow))
 	StandardOutput=file:/check/tap
 	StandardError=file:/check/errors
 
@@ -142,7 +149,7 @@ cat >"$root/etc/systemd/system/check.service" <<-END
 
 # register, keep-unit: there may be no systemd outside that could be asked for a unit.
 booted=0
-timeout --kill-after=10 $((180 * slow)) \
+timeout --kill-after=10 $((300 * slow)) \
 	systemd-nspawn --quiet --boot --directory="$root" --machine=shmbroker-test \
 	--register=no --keep-unit --private-network --link-journal=no \
 	--resolv-conf=off --timezone=off --console=read-only \
