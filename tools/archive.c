@@ -315,8 +315,8 @@ static int take_summed(struct archive_reader *reader, void *to, uint64_t bytes)
 
 int archive_read(int fd, struct archive_reader *ret_reader)
 {
-	char magic[8];
-	uint32_t numbers[2];
+	char magic[8] = { 0 };
+	uint32_t numbers[2] = { 0 };
 	int r;
 
 	*ret_reader = (struct archive_reader){ .fd = fd };
@@ -372,7 +372,7 @@ static int take_payload(struct archive_reader *reader, struct archive_piece *pie
 static int check_tail(struct archive_reader *reader, uint64_t begin)
 {
 	uint32_t sum = reader->sum;
-	uint32_t tail[2];
+	uint32_t tail[2] = { 0 };
 	int r = take_summed(reader, tail, sizeof(tail));
 
 	if (r < 0)
@@ -409,8 +409,8 @@ static int check_end(struct archive_reader *reader, const struct archive_piece *
 static int take_head(struct archive_reader *reader, struct archive_piece *ret_piece)
 {
 	uint64_t begin = reader->at;
-	uint32_t words[2];
-	uint64_t numbers[2];
+	uint32_t words[2] = { 0 };
+	uint64_t numbers[2] = { 0 };
 	int r = take_summed(reader, words, sizeof(words));
 
 	if (r == 0)
@@ -433,7 +433,7 @@ static int take_head(struct archive_reader *reader, struct archive_piece *ret_pi
 int archive_next(struct archive_reader *reader, bool takes_all, struct archive_piece *ret_piece)
 {
 	struct archive_piece piece;
-	uint8_t filling[8];
+	uint8_t filling[8] = { 0 };
 	int r;
 
 	if (reader->is_over)

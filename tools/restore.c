@@ -121,7 +121,7 @@ static int read_description(const struct restore *restore, const struct archive_
 /* One that is not the first must be an object in it. */
 static int check_part(struct restore *restore, const struct archive_piece *piece)
 {
-	cJSON *description;
+	cJSON *description = NULL;
 	int code = read_description(restore, piece, &description);
 
 	if (code)

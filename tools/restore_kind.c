@@ -10,10 +10,11 @@
 #include "tools/report.h"
 #include "tools/restore.h"
 
-#define PIECE(type) (1u << ARCHIVE_##type)
-#define SKIP_MAX    (UINT64_C(1) << 32) /* of shmc_stream_skip() */
-#define NUMBER_MAX  (UINT64_C(1) << 53)
-#define LOCK_NS	    INT64_C(5000000000)
+#define PIECE(type)   (1u << ARCHIVE_##type)
+#define SKIP_MAX      (UINT64_C(1) << 32) /* of shmc_stream_skip() */
+#define NUMBER_MAX    (UINT64_C(1) << 53)
+#define LOCK_NS	      INT64_C(5000000000)
+#define ENDPOINTS_MAX 255 /* of an mpmc */
 
 static uint64_t number_of(const struct restoring *restoring, const char *key)
 {
@@ -160,19 +161,18 @@ static void mpmc_close(struct restoring *restoring)
 static int mpmc_end(struct restoring *restoring)
 {
 	uint64_t max = option_of(restoring, "endpoints_max");
-	struct shmc_mpmc **consumers = calloc(max + 1, sizeof(*consumers));
+	struct shmc_mpmc *consumers[ENDPOINTS_MAX];
 	struct shmc_message message;
 	uint64_t open = 0;
 
 	mpmc_close(restoring);
-	while (consumers && open < max && open < restoring->in_hand &&
+	while (open < max && open < ENDPOINTS_MAX && open < restoring->in_hand &&
 	       shmc_mpmc_open(restoring->client, restoring->name, SHMC_MPMC_CONSUMER,
 			      &consumers[open], NULL) == SHMC_OK &&
 	       shmc_mpmc_peek(consumers[open++], SHMC_TRY, &message) == SHMC_OK)
 		;
 	while (open > 0)
 		shmc_mpmc_close(consumers[--open]);
-	free(consumers);
 	return 0;
 }
 

@@ -313,6 +313,8 @@ static int save_record(struct saving *saving)
 	int code;
 
 	value_add_fields(saving->options, saving->name, saving->description);
+	if (!cJSON_GetObjectItemCaseSensitive(saving->description, "fields"))
+		return save_refuse(saving, SHMC_BUSY, "reading its fields");
 	if (shmc_record_open(saving->client, saving->name, SHMC_RECORD_READER, NULL, &record,
 			     &error) != SHMC_OK)
 		return queue_report_error(&error);

@@ -342,7 +342,10 @@ static void write_for_ever(struct shmt_peer *test, void *context)
 	shmt_assert_ok(shmc_buffer_edit(buffer, 0, BYTES, &data));
 	for (int turn = 1;; turn++) {
 		shmc_buffer_lock_write(buffer, SHMC_FOREVER);
-		memset(data, turn % 250 + 1, BYTES);
+		/* who looks without the lock finds both halves of different turns */
+		memset(data, turn % 250 + 1, BYTES / 2);
+		sched_yield();
+		memset((char *)data + BYTES / 2, turn % 250 + 1, BYTES / 2);
 		shmc_buffer_unlock(buffer);
 		if (turn == 10)
 			shmt_peer_tell(test);
