@@ -19,6 +19,7 @@
 
 #define ROOM_BYTES  (1u << 18)
 #define BLOCK_BYTES 4096u      /* what is zero is left out by so many */
+#define TRIES	    100	       /* to take a place that others want, too */
 #define RUN_BYTES   (1u << 20) /* of one piece of BYTES at most */
 
 /* Writing */
@@ -206,25 +207,35 @@ int archive_put_bytes(struct archive_writer *writer, uint64_t offset, const void
 	return code;
 }
 
-/* Gives it a name that nobody else uses. */
-static int name_it(struct archive_writer *writer)
+/*
+ * A link takes no other one's place, so what is whole gets a name first. It is the same for all that
+ * go to @base, and what has it is whole: whoever is killed here leaves it, and the next one to save
+ * there takes it away; if it is another one's who is about to rename it, he finds nothing and begins
+ * again.
+ */
+static int name_it(struct archive_writer *writer, const char *base)
 {
 	char self[32];
 
-	if (writer->temporary)
-		return 0;
+	free(writer->temporary);
+	writer->temporary = must_print(".%.200s.shmbrokerctl.tmp", base);
+	unlinkat(writer->folder, writer->temporary, 0);
 	snprintf(self, sizeof(self), "/proc/self/fd/%d", writer->fd);
-	writer->temporary = free_name(writer);
 	return linkat(AT_FDCWD, self, writer->folder, writer->temporary, AT_SYMLINK_FOLLOW);
 }
 
 static int take_place(struct archive_writer *writer)
 {
 	char *copy = must_print("%s", writer->path);
-	int r = name_it(writer);
+	const char *base = basename(copy);
+	bool is_nameless = !writer->temporary;
+	int r, tries = 0;
 
-	if (r == 0)
-		r = renameat(writer->folder, writer->temporary, writer->folder, basename(copy));
+	do {
+		r = is_nameless ? name_it(writer, base) : 0;
+		if (r == 0)
+			r = renameat(writer->folder, writer->temporary, writer->folder, base);
+	} while (r < 0 && (errno == ENOENT || errno == EEXIST) && is_nameless && ++tries < TRIES);
 	r = r < 0 ? -errno : 0;
 	free(copy);
 	return r;

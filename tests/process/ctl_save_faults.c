@@ -299,13 +299,15 @@ TEST(who_is_killed_while_saving_leaves_a_whole_file, .timeout_s = 60)
 		before = status.st_ino;
 		usleep((useconds_t)shmt_random_below(&random, shmt_scaled(8000)));
 		shmt_process_kill(&process);
-		ck_assert(save_folder_is_clean(&scene));
 		ck_assert_int_eq(stat(scene.file, &status), 0);
 		replaced += status.st_ino != before;
 		CTL(0, "", "restore", scene.file, "copy");
 		CTL(0, "", "rm", "copy");
 	}
 	printf("# replaced %d times of %d\n", replaced, KILLS);
+	/* between its two names a whole one may be left, which the next one takes away */
+	CTL(0, "", "save", "n", scene.file);
+	ck_assert(save_folder_is_clean(&scene));
 	save_end(&scene);
 }
 
