@@ -766,8 +766,7 @@ static void die_everywhere(const struct act *it)
 	for (size_t i = 0; i < chosen_count; i++)
 		die_at(&path, chosen[i]);
 	die_at(&path, path.count);
-	printf("# %s: %zu kill points, those that differ of %lu\n", it->name, chosen_count + 2,
-	       path.count);
+	printf("# %s: %zu kill points that differ\n", it->name, chosen_count + 2);
 	count->points += chosen_count + 2;
 	count->operations++;
 	stepper_forget(&path);
