@@ -177,7 +177,7 @@ TEST(the_next_broker_is_found_by_the_next_control_call)
 	/* ... what is mapped works on, and what asks the broker about it says why it cannot */
 	move_some(&pair);
 	shmt_assert_result(shmc_spsc_fd(pair.consumer, &fd, &error), SHMC_STALE);
-	shmt_assert_says(&error, "restarted");
+	shmt_assert_says(&error, "epoch");
 	shmt_assert_ok(shmc_spsc_fd(consumer, &fd, &error));
 	shmc_spsc_close(pair.producer);
 	shmc_spsc_close(pair.consumer);
