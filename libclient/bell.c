@@ -1,7 +1,9 @@
 #include "libclient/bell.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -169,6 +171,37 @@ static bool ringer_is_good(const struct shmc__ringer *ringer)
 	       ringer->incarnation == shmp_endpoint_incarnation(&endpoints[ringer->endpoint]);
 }
 
+/* Without memory, which may be short: somebody sleeps, and nobody else may come and wake him. */
+static int ringer_say(const struct shmc__ringer *ringer)
+{
+	const struct shmc__object *object = ringer->object;
+	char text[160];
+	int bytes = snprintf(text, sizeof(text),
+			     "{\"method\":\"org.shmbroker.Ring\",\"parameters\":{\"id\":%" PRIu64
+			     ",\"endpoint\":%" PRIu32 "},\"oneway\":true}",
+			     object->id, ringer->endpoint);
+
+	return shmc__control_send_text(&object->client->control, text, (size_t)bytes + 1);
+}
+
+/* Has the broker ring. What cannot be said now is owed still, and paid with the next call. */
+static void ringer_have_rung(struct shmc__ringer *ringer, const cJSON *parameters)
+{
+	struct shmc__object *object = ringer->object;
+
+	if (ringer_say(ringer) == 0)
+		return;
+	/* behind others, or over a new connection, whose first message may fail like this one's */
+	for (int attempt = 0; attempt < 2; attempt++) {
+		if (shmc__client_send(object->client, "Ring", parameters, NULL, NULL) == 0)
+			return;
+	}
+	/* relaxed: looked at with the mutex held, as here */
+	atomic_store_explicit(&ringer->is_owed, true, memory_order_relaxed);
+	/* relaxed: as above */
+	atomic_store_explicit(&object->owes_rings, true, memory_order_relaxed);
+}
+
 /* Without the end, has the broker ring, and asks for it. */
 static void ringer_pay(struct shmc__ringer *ringer)
 {
@@ -184,7 +217,7 @@ static void ringer_pay(struct shmc__ringer *ringer)
 	parameters = cJSON_CreateObject();
 	shmp_json_add_u64(parameters, "id", object->id);
 	shmp_json_add_u64(parameters, "endpoint", ringer->endpoint);
-	shmc__client_send(object->client, "Ring", parameters, NULL, NULL);
+	ringer_have_rung(ringer, parameters);
 	/* One at a time: a client with many unread descriptors is not listened to. */
 	if (ringer_state(ringer) == SHMC__RINGER_NONE &&
 	    !shmc__control_awaits(&object->client->control))

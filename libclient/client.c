@@ -61,13 +61,13 @@ static uint64_t client_start_time(int socket)
 /* What of the session is open: what else the broker has of it, nobody was told of. */
 static void client_add_held(const struct shmc_client *client, cJSON *parameters)
 {
-	cJSON *held = cJSON_AddArrayToObject(parameters, "held");
+	cJSON *held = shmp_json_add_array(parameters, "held");
 	size_t count = 0;
 
 	for (const struct shmc__object *at = client->objects; at; at = at->next) {
 		if (at->session != client->session)
 			continue;
-		cJSON_AddItemToArray(held, cJSON_CreateNumber((double)at->id));
+		shmp_json_add_id(held, at->id);
 		count++;
 	}
 	if (count > CLIENT_HELD_MAX)
@@ -79,12 +79,12 @@ static cJSON *client_hello(struct shmc_client *client)
 	uint64_t start_time = client_start_time(client->control.wire.fd);
 	cJSON *parameters = cJSON_CreateObject();
 
-	cJSON_AddStringToObject(parameters, "name", client->name);
-	cJSON_AddBoolToObject(parameters, "membarrier", client->has_membarrier);
+	shmp_json_add_text(parameters, "name", client->name);
+	shmp_json_add_bool(parameters, "membarrier", client->has_membarrier);
 	if (start_time)
 		shmp_json_add_u64(parameters, "start_time", start_time);
 	if (client->token[0] != '\0') {
-		cJSON_AddStringToObject(parameters, "resume", client->token);
+		shmp_json_add_text(parameters, "resume", client->token);
 		client_add_held(client, parameters);
 	}
 	return parameters;
@@ -172,8 +172,9 @@ static enum shmc_result client_say_hello(struct shmc_client *client, uint64_t de
 	cJSON *parameters = client_hello(client);
 	struct shmc__reply reply;
 	enum shmc_result result = SHMC_OK;
-	int r = shmc__control_call(&client->control, CLIENT_INTERFACE "Hello", parameters,
-				   deadline_ns, NULL, NULL, &reply);
+	int r = parameters ? shmc__control_call(&client->control, CLIENT_INTERFACE "Hello",
+						parameters, deadline_ns, NULL, NULL, &reply) :
+			     -ENOMEM;
 
 	cJSON_Delete(parameters);
 	if (r == 0) {
@@ -236,6 +237,8 @@ enum shmc_result shmc__client_call(struct shmc_client *client, const char *metho
 	char full[64];
 	int r;
 
+	if (!parameters)
+		return shmc__error_from_errno(error, method, ENOMEM);
 	client_method(full, sizeof(full), method);
 	/* A broker that was restarted may be noticed by the call only: then it is made again. */
 	for (int attempt = 0; attempt < CLIENT_ATTEMPTS; attempt++) {
@@ -272,20 +275,34 @@ static void client_take_hello(void *context, struct shmc__reply *reply)
 		client_begin_session(client, reply->varlink.parameters);
 }
 
+static int client_send_hello(struct shmc_client *client)
+{
+	cJSON *hello = client_hello(client);
+	int r = hello ? shmc__control_send(&client->control, CLIENT_INTERFACE "Hello", hello,
+					   client_take_hello, client) :
+			-ENOMEM;
+
+	cJSON_Delete(hello);
+	/* without it, the broker would take what follows for a stranger's */
+	if (r < 0)
+		shmc__control_close(&client->control);
+	return r;
+}
+
 int shmc__client_send(struct shmc_client *client, const char *method, const cJSON *parameters,
 		      shmc__reply_fn fn, void *context)
 {
 	char full[64];
+	int r;
 
+	if (!parameters)
+		return -ENOMEM;
 	if (!shmc__control_is_open(&client->control)) {
-		cJSON *hello;
-
 		if (client_connect(client, 0, NULL) != SHMC_OK)
 			return -EPIPE;
-		hello = client_hello(client);
-		shmc__control_send(&client->control, CLIENT_INTERFACE "Hello", hello,
-				   client_take_hello, client);
-		cJSON_Delete(hello);
+		r = client_send_hello(client);
+		if (r < 0)
+			return r;
 	}
 	return shmc__control_send(&client->control, client_method(full, sizeof(full), method),
 				  parameters, fn, context);
@@ -447,8 +464,10 @@ enum shmc_result shmc_client_check(struct shmc_client *client, struct shmc_error
 
 	if (result != SHMC_OK)
 		return result;
-	shmc__control_collect(&client->control);
-	result = client_is_there(client, error);
+	if (shmc__control_collect(&client->control) == -ENOMEM)
+		result = shmc__error_from_errno(error, "hear the broker", ENOMEM);
+	else
+		result = client_is_there(client, error);
 	shmc__client_leave(client);
 	return result;
 }
@@ -466,7 +485,7 @@ enum shmc_result shmc_unlink(struct shmc_client *client, const char *name, struc
 	if (result != SHMC_OK)
 		return result;
 	parameters = cJSON_CreateObject();
-	cJSON_AddStringToObject(parameters, "name", name);
+	shmp_json_add_text(parameters, "name", name);
 	result = shmc__client_call(client, "Unlink", parameters, 0, NULL, &reply, error);
 	if (result == SHMC_OK)
 		shmc__reply_deinit(&reply);

@@ -151,6 +151,18 @@ static int control_queue(struct shmc__control *control, const char *method, cons
 	return r;
 }
 
+int shmc__control_send_text(struct shmc__control *control, const char *text, size_t bytes)
+{
+	int r;
+
+	if (!shmc__control_is_open(control))
+		return -EPIPE;
+	r = shmp_wire_send_now(&control->wire, text, bytes);
+	if (r == -EPIPE)
+		shmc__control_close(control);
+	return r;
+}
+
 int shmc__control_send(struct shmc__control *control, const char *method, const cJSON *parameters,
 		       shmc__reply_fn fn, void *context)
 {
@@ -186,8 +198,9 @@ static int control_receive(struct shmc__control *control)
 	struct shmp_wire_message message;
 	int r = shmp_wire_receive(&control->wire);
 
-	/* what came before a hang-up counts: next is asked even then */
-	while (r != -EAGAIN) {
+	/* What came before a hang-up counts: next is asked even then. After any other failure what
+	 * came may lack its descriptors. */
+	while (r == 0 || r == -EPIPE) {
 		int next = shmp_wire_next(&control->wire, &message);
 
 		if (next == 0)

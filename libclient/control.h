@@ -59,6 +59,9 @@ static inline bool shmc__control_awaits(const struct shmc__control *control)
 	return control->first != NULL;
 }
 
+/* A message as it goes out, with its NUL, at once and without memory, or not at all: 0; -EPIPE,
+ * connection closed; another -errno. */
+int shmc__control_send_text(struct shmc__control *control, const char *text, size_t bytes);
 /*
  * Sends without waiting. With @fn the reply is awaited, without it is a oneway call. What does
  * not go out now goes with a later call. 0; -EPIPE, connection closed; -ENOMEM.

@@ -63,6 +63,9 @@ enum shmc_result shmc__error_from_errno(struct shmc_error *error, const char *wh
 	case ENFILE:
 		result = SHMC_NO_SPACE;
 		break;
+	case EAGAIN: /* of mmap, when all that is mapped is locked (mlockall): RLIMIT_MEMLOCK */
+		result = SHMC_QUOTA;
+		break;
 	case EACCES:
 	case EPERM:
 		result = SHMC_DENIED;

@@ -31,11 +31,12 @@ static void object_add_init(cJSON *parameters, const void *init, size_t bytes)
 {
 	char *text = malloc(SHMP_BASE64_BYTES(bytes));
 
-	/* without it, the broker says what is missing */
-	if (!text)
+	if (!text) {
+		shmp_json_spoil(parameters);
 		return;
+	}
 	shmp_base64_encode(init, bytes, text);
-	cJSON_AddStringToObject(parameters, "init", text);
+	shmp_json_add_text(parameters, "init", text);
 	free(text);
 }
 
@@ -63,11 +64,11 @@ static void object_add_common(cJSON *parameters, const struct shmc_create_option
 	if ((common->flags & SHMC_CREATE_GROUP) != 0)
 		shmp_json_add_u64(parameters, "group", common->group);
 	if ((common->flags & SHMC_CREATE_HUGE_PAGES) != 0)
-		cJSON_AddTrueToObject(parameters, "huge_pages");
+		shmp_json_add_bool(parameters, "huge_pages", true);
 	if ((common->flags & SHMC_CREATE_PREFAULT) != 0)
-		cJSON_AddTrueToObject(parameters, "prefault");
+		shmp_json_add_bool(parameters, "prefault", true);
 	if ((common->flags & SHMC_CREATE_MLOCK) != 0)
-		cJSON_AddTrueToObject(parameters, "mlock");
+		shmp_json_add_bool(parameters, "mlock", true);
 }
 
 /* What is not chosen is not said. A number is the caller's, and the broker judges it. */
@@ -101,16 +102,16 @@ enum shmc_result shmc__object_create_with(struct shmc_client *client, const char
 	if (result != SHMC_OK)
 		return result;
 	parameters = cJSON_CreateObject();
-	cJSON_AddStringToObject(parameters, "name", name);
-	cJSON_AddStringToObject(parameters, "kind", kind->name);
+	shmp_json_add_text(parameters, "name", name);
+	shmp_json_add_text(parameters, "kind", kind->name);
 	object_add_common(parameters, common);
-	options = cJSON_AddObjectToObject(parameters, "options");
+	options = shmp_json_add_object(parameters, "options");
 	for (size_t i = 0; i < kind->option_count; i++)
 		object_add_option(options, &kind->options[i], option[i]);
 	/* an object has its arena's */
 	if (mode != 0 || !shmp_name_object(name))
 		shmp_json_add_u64(parameters, "mode", mode != 0 ? mode : SHMC_MODE_PRIVATE);
-	cJSON_AddBoolToObject(parameters, "reuse", reuse);
+	shmp_json_add_bool(parameters, "reuse", reuse);
 	object_add_tag(parameters);
 	if (init)
 		object_add_init(parameters, init, init_bytes);
@@ -168,14 +169,14 @@ static enum shmc_result object_call_attach(struct shmc_client *client, const cha
 	    !shmc__process_has_room(client->control.wire.fd))
 		return shmc__error_from_errno(error, "take the segment's descriptors", EMFILE);
 	parameters = cJSON_CreateObject();
-	cJSON_AddStringToObject(parameters, "name", name);
+	shmp_json_add_text(parameters, "name", name);
 	if (kind) {
-		cJSON_AddStringToObject(parameters, "kind", kind->name);
+		shmp_json_add_text(parameters, "kind", kind->name);
 		shmp_json_add_u64(parameters, "kind_version", kind->version);
 	}
-	cJSON_AddStringToObject(parameters, "role", role_name);
+	shmp_json_add_text(parameters, "role", role_name);
 	if (option) {
-		options = cJSON_AddObjectToObject(parameters, "options");
+		options = shmp_json_add_object(parameters, "options");
 		for (size_t i = 0; i < kind->option_count; i++)
 			object_add_option(options, &kind->options[i], option[i]);
 	}
@@ -312,10 +313,14 @@ static void object_detach(struct shmc__object *object)
 				    shmc__object_observes(object) ? -1 : (int64_t)object->endpoint,
 				    object->incarnation);
 	struct shmc__reply reply;
+	enum shmc_result result = shmc__client_call(object->client, "Detach", place,
+						    object->session, NULL, &reply, NULL);
 
-	if (shmc__client_call(object->client, "Detach", place, object->session, NULL, &reply,
-			      NULL) == SHMC_OK)
+	if (result == SHMC_OK)
 		shmc__reply_deinit(&reply);
+	/* the next hello says what is held, and this is not */
+	if (result == SHMC_NO_SPACE)
+		shmc__control_close(&object->client->control);
 	cJSON_Delete(place);
 }
 

@@ -75,7 +75,10 @@ int shmp_json_parse(const char *text, size_t bytes, cJSON **ret_item)
 
 	if (!shmp_json_is_text(text, bytes) || has_nul_escape(text, bytes))
 		return -EBADMSG;
+	/* cJSON does not say whether it was the text or memory: what fails twice is the text */
 	item = cJSON_ParseWithLengthOpts(text, bytes, &end, false);
+	if (!item)
+		item = cJSON_ParseWithLengthOpts(text, bytes, &end, false);
 	if (!item)
 		return -EBADMSG;
 	/* what cJSON takes for white space; NUL is no text */
@@ -182,12 +185,21 @@ void shmp_varlink_reply_deinit(struct shmp_varlink_reply *reply)
 	*reply = SHMP_VARLINK_REPLY_NULL;
 }
 
-/* Refers to @parameters without owning it; its delete leaves it alone. */
+/* Refers to @parameters without owning it; its delete leaves it alone. (What cJSON has for that
+ * loses the reference where the key finds no memory.) */
 static bool add_parameters(cJSON *message, const cJSON *parameters)
 {
+	cJSON *reference;
+
 	if (!parameters)
 		return cJSON_AddObjectToObject(message, "parameters");
-	return cJSON_AddItemReferenceToObject(message, "parameters", (cJSON *)parameters);
+	if (!shmp_json_is_whole(parameters))
+		return false;
+	reference = cJSON_CreateObjectReference(parameters->child);
+	if (reference && cJSON_AddItemToObject(message, "parameters", reference))
+		return true;
+	cJSON_Delete(reference);
+	return false;
 }
 
 static bool add_flag(cJSON *message, const char *key, bool value)
@@ -253,6 +265,78 @@ int shmp_varlink_queue_error(struct shmp_wire *wire, const char *error, const cJ
 	return queue_message(wire, message, SHMP_WIRE_REPLY_BYTES_MAX, NULL, 0, false);
 }
 
+/* cJSON has no use for the number of an object or array. */
+#define SPOILT (-1)
+
+void shmp_json_spoil(cJSON *object)
+{
+	if (object)
+		object->valueint = SPOILT;
+}
+
+bool shmp_json_is_whole(const cJSON *item)
+{
+	const cJSON *inner;
+
+	if (!item)
+		return false;
+	if (!cJSON_IsObject(item) && !cJSON_IsArray(item))
+		return true;
+	if (item->valueint == SPOILT)
+		return false;
+	cJSON_ArrayForEach(inner, item)
+	{
+		if (!shmp_json_is_whole(inner))
+			return false;
+	}
+	return true;
+}
+
+static int settle(cJSON *object, const cJSON *added)
+{
+	if (added)
+		return 0;
+	shmp_json_spoil(object);
+	return -ENOMEM;
+}
+
+int shmp_json_add_text(cJSON *object, const char *key, const char *text)
+{
+	return settle(object, cJSON_AddStringToObject(object, key, text));
+}
+
+int shmp_json_add_bool(cJSON *object, const char *key, bool value)
+{
+	return settle(object, cJSON_AddBoolToObject(object, key, value));
+}
+
+int shmp_json_add_id(cJSON *array, uint64_t id)
+{
+	cJSON *item = cJSON_CreateNumber((double)id);
+
+	if (array && item && cJSON_AddItemToArray(array, item))
+		return 0;
+	cJSON_Delete(item);
+	shmp_json_spoil(array);
+	return -ENOMEM;
+}
+
+cJSON *shmp_json_add_object(cJSON *object, const char *key)
+{
+	cJSON *added = cJSON_AddObjectToObject(object, key);
+
+	settle(object, added);
+	return added;
+}
+
+cJSON *shmp_json_add_array(cJSON *object, const char *key)
+{
+	cJSON *added = cJSON_AddArrayToObject(object, key);
+
+	settle(object, added);
+	return added;
+}
+
 int shmp_json_add_u64(cJSON *object, const char *key, uint64_t value)
 {
 	return shmp_json_add_i64(object, key, value > INT64_MAX ? INT64_MAX : (int64_t)value);
@@ -263,7 +347,7 @@ int shmp_json_add_i64(cJSON *object, const char *key, int64_t value)
 	char digits[32];
 
 	snprintf(digits, sizeof(digits), "%" PRId64, value);
-	return cJSON_AddRawToObject(object, key, digits) ? 0 : -ENOMEM;
+	return settle(object, cJSON_AddRawToObject(object, key, digits));
 }
 
 /* NULL when absent or null, which are the same. */

@@ -61,9 +61,22 @@ bool shmp_json_is_text(const char *text, size_t bytes);
 /*
  * Parses a JSON text of any kind, with nothing but spaces behind it, that passes for text and has no
  * escaped U+0000. It need not end with NUL, and must not change meanwhile. 0; -EBADMSG, also when
- * memory is short: cJSON does not say.
+ * memory stays short: cJSON does not say.
  */
 int shmp_json_parse(const char *text, size_t bytes, cJSON **ret_item);
+
+/*
+ * Building: what found no memory spoils @object, NULL included, and no message is made of it or of
+ * what it is in: a message that lacks something would say something else. 0 or -ENOMEM.
+ */
+int shmp_json_add_text(cJSON *object, const char *key, const char *text);
+int shmp_json_add_bool(cJSON *object, const char *key, bool value);
+int shmp_json_add_id(cJSON *array, uint64_t id); /* up to 2^53 */
+/* NULL or the new one, which is in @object. */
+cJSON *shmp_json_add_object(cJSON *object, const char *key);
+cJSON *shmp_json_add_array(cJSON *object, const char *key);
+void shmp_json_spoil(cJSON *object);
+bool shmp_json_is_whole(const cJSON *item);
 
 /*
  * Adds an integer printed as plain digits. Varlink's integers are signed and of 64 bits: what is

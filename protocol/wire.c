@@ -354,6 +354,20 @@ static int send_some(struct shmp_wire *wire, struct shmp_wire_output *output)
 	return 0;
 }
 
+int shmp_wire_send_now(struct shmp_wire *wire, const char *text, size_t bytes)
+{
+	ssize_t sent;
+
+	if (wire->out_first)
+		return -EAGAIN;
+	do {
+		sent = send(wire->fd, text, bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+	} while (sent < 0 && errno == EINTR);
+	if (sent < 0)
+		return errno == ECONNRESET ? -EPIPE : -errno;
+	return (size_t)sent == bytes ? 0 : -EPIPE;
+}
+
 int shmp_wire_flush(struct shmp_wire *wire)
 {
 	while (wire->out_first) {

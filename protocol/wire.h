@@ -93,6 +93,11 @@ size_t shmp_wire_take_foreign(struct shmp_wire *wire, int **ret_fds);
  */
 int shmp_wire_queue(struct shmp_wire *wire, const char *text, size_t bytes, const int *fds,
 		    size_t fd_count, bool close_fds);
+/*
+ * Sends a message of @bytes, its NUL included, without memory and past no other: 0; -EAGAIN: nothing
+ * was sent, others are before it or there is no room; another -errno, -EPIPE when it was cut.
+ */
+int shmp_wire_send_now(struct shmp_wire *wire, const char *text, size_t bytes);
 /* Sends what goes: 0 all sent; -EAGAIN; -ETOOMANYREFS try later; -EPIPE; another -errno. */
 int shmp_wire_flush(struct shmp_wire *wire);
 

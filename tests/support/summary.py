@@ -13,7 +13,7 @@ import pathlib
 import re
 import sys
 
-SUITES = ["models", "unit", "process", "crash", "stress", "soak", "fuzz", "abi", "wire",
+SUITES = ["models", "unit", "process", "crash", "failure", "stress", "soak", "fuzz", "abi", "wire",
           "examples", "lint"]
 TAP_LINE = re.compile(r"\s{0,3}(not )?ok\b[^#]*(#\s*(skip|todo))?", re.IGNORECASE)
 

@@ -109,7 +109,8 @@ enum shmc_result shmc_client_fd(struct shmc_client *client, int *ret_fd, struct 
  * the broker is lost, but nobody is told of deaths any more, nobody new comes, and a broker that is
  * started later does not know what is open here.
  *
- * Return: OK; BROKER_LOST with its address; FORKED.
+ * Return: OK; BROKER_LOST with its address; NO_SPACE (the connection is closed, and made anew by the
+ * next control call); FORKED.
  * Threads: any; control calls of one client take turns. Context: never blocks on the broker.
  * Since: 0.1
  */
