@@ -69,8 +69,11 @@ void call_reply_fds(struct call *call, cJSON *parameters, const int *fds, size_t
 
 	assert(fd_count <= CALL_FDS_MAX);
 	if (!call->message.oneway) {
-		r = shmp_varlink_queue_reply(&session->wire, parameters, false, fds, fd_count,
-					     close_fds);
+		r = parameters ? shmp_varlink_queue_reply(&session->wire, parameters, false, fds,
+							  fd_count, close_fds) :
+				 -ENOMEM;
+		if (!parameters && close_fds)
+			shmp_wire_close_fds(fds, fd_count);
 		session->unread_fds += fd_count;
 	} else if (close_fds) {
 		shmp_wire_close_fds(fds, fd_count);
@@ -84,6 +87,16 @@ void call_reply(struct call *call, cJSON *parameters)
 	call_reply_fds(call, parameters, NULL, 0, false);
 }
 
+void call_done(struct call *call)
+{
+	struct session *session = call_session(call);
+	int r = 0;
+
+	if (!call->message.oneway)
+		r = shmp_varlink_queue_reply(&session->wire, NULL, false, NULL, 0, false);
+	finish(call, r);
+}
+
 int call_continue(struct call *call, const cJSON *parameters)
 {
 	struct session *session = call_session(call);
@@ -91,6 +104,8 @@ int call_continue(struct call *call, const cJSON *parameters)
 
 	if (call->message.oneway)
 		return 0;
+	if (!parameters)
+		return -ENOMEM;
 	r = shmp_varlink_queue_reply(&session->wire, parameters, true, NULL, 0, false);
 	traffic_wake(session);
 	return r;
@@ -103,7 +118,8 @@ void call_error(struct call *call, const char *error, cJSON *parameters)
 
 	session->broker->counters.errors++;
 	if (!call->message.oneway)
-		r = shmp_varlink_queue_error(&session->wire, error, parameters);
+		r = parameters ? shmp_varlink_queue_error(&session->wire, error, parameters) :
+				 -ENOMEM;
 	cJSON_Delete(parameters);
 	finish(call, r);
 }
@@ -112,14 +128,14 @@ void call_invalid(struct call *call, const char *parameter)
 {
 	cJSON *parameters = cJSON_CreateObject();
 
-	cJSON_AddStringToObject(parameters, "parameter", parameter);
+	shmp_json_add_text(parameters, "parameter", parameter);
 	call_error(call, SERVICE_PREFIX "InvalidParameter", parameters);
 }
 
 static void add_text(cJSON *object, const char *key, const char *text)
 {
 	if (text)
-		cJSON_AddStringToObject(object, key, text);
+		shmp_json_add_text(object, key, text);
 }
 
 static cJSON *object_of(const struct about *about, const char *message)

@@ -41,8 +41,11 @@ struct session *call_session(struct call *call);
 struct broker *call_broker(struct call *call);
 struct client *call_client(struct call *call);
 
-/* Answers. @parameters are gone afterwards; NULL stands for none. */
+/* Answers. @parameters are gone afterwards; where they found no memory, as a whole (NULL) or in part,
+ * the connection is closed instead: half an answer would be a wrong one. */
 void call_reply(struct call *call, cJSON *parameters);
+/* An answer without parameters. */
+void call_done(struct call *call);
 /* With descriptors, whose duplicates the reply takes or which stay open until it is sent. */
 void call_reply_fds(struct call *call, cJSON *parameters, const int *fds, size_t fd_count,
 		    bool close_fds);

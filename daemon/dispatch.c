@@ -32,7 +32,9 @@ static void refuse(struct call *call, const char *error, const char *key, const 
 	char *text = strndup(value, length);
 
 	if (text)
-		cJSON_AddStringToObject(parameters, key, text);
+		shmp_json_add_text(parameters, key, text);
+	else
+		shmp_json_spoil(parameters);
 	free(text);
 	call_error(call, error, parameters);
 }

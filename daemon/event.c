@@ -27,19 +27,19 @@ static void add_time(cJSON *object)
 	gmtime_r(&now.tv_sec, &parts);
 	used = strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &parts);
 	snprintf(text + used, sizeof(text) - used, ".%06ldZ", now.tv_nsec / 1000);
-	cJSON_AddStringToObject(object, "time", text);
+	shmp_json_add_text(object, "time", text);
 }
 
 static void add_text(cJSON *object, const char *key, const char *text)
 {
 	if (text)
-		cJSON_AddStringToObject(object, key, text);
+		shmp_json_add_text(object, key, text);
 }
 
 static cJSON *reply_of(const struct event *event)
 {
 	cJSON *reply = cJSON_CreateObject();
-	cJSON *object = cJSON_AddObjectToObject(reply, "event");
+	cJSON *object = shmp_json_add_object(reply, "event");
 
 	add_text(object, "kind", event->kind);
 	add_time(object);

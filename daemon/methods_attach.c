@@ -197,7 +197,7 @@ static void add_offsets(cJSON *geometry, const struct segment *segment)
 
 static void add_geometry(cJSON *reply, const struct segment *segment)
 {
-	cJSON *geometry = cJSON_AddObjectToObject(reply, "geometry");
+	cJSON *geometry = shmp_json_add_object(reply, "geometry");
 	const struct shmp_plan *plan = &segment->plan;
 
 	shmp_json_add_u64(geometry, "ctl_bytes", plan->ctl_bytes);
@@ -205,7 +205,7 @@ static void add_geometry(cJSON *reply, const struct segment *segment)
 	shmp_json_add_u64(geometry, "control_bytes", plan->control_bytes);
 	shmp_json_add_u64(geometry, "endpoint_count", plan->endpoint_count);
 	shmp_json_add_u64(geometry, "kind_version", segment->kind->version);
-	cJSON_AddBoolToObject(geometry, "mirrored", segment->kind->mirrored);
+	shmp_json_add_bool(geometry, "mirrored", segment->kind->mirrored);
 	segment_add_memory(geometry, segment);
 	if (segment->parent)
 		add_offsets(geometry, segment);
@@ -237,7 +237,7 @@ static void answer(struct call *call, const struct attachment *attachment)
 	int fds[2];
 
 	shmp_json_add_u64(reply, "id", attachment->id);
-	cJSON_AddStringToObject(reply, "kind", segment->kind->name);
+	shmp_json_add_text(reply, "kind", segment->kind->name);
 	shmp_json_add_u64(reply, "generation", segment->generation);
 	shmp_json_add_i64(reply, "endpoint", observes ? -1 : (int64_t)attachment->place);
 	shmp_json_add_u64(reply, "incarnation",
@@ -286,5 +286,5 @@ void method_detach(struct call *call)
 	if (!attachment || !method_own_endpoint(call, attachment))
 		return;
 	attachment_close(attachment, false);
-	call_reply(call, NULL);
+	call_done(call);
 }

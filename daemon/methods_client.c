@@ -154,10 +154,10 @@ static void hello(struct call *call)
 	client = call_client(call);
 	client->has_membarrier = has_membarrier;
 	reply = cJSON_CreateObject();
-	cJSON_AddStringToObject(reply, "version", SHMBROKER_VERSION);
-	cJSON_AddStringToObject(reply, "epoch", call_broker(call)->epoch);
-	cJSON_AddStringToObject(reply, "session", client->token);
-	cJSON_AddBoolToObject(reply, "resumed", resumed);
+	shmp_json_add_text(reply, "version", SHMBROKER_VERSION);
+	shmp_json_add_text(reply, "epoch", call_broker(call)->epoch);
+	shmp_json_add_text(reply, "session", client->token);
+	shmp_json_add_bool(reply, "resumed", resumed);
 	shmp_json_add_i64(reply, "pid", client->credentials.pid);
 	call_reply(call, reply);
 }
@@ -166,7 +166,7 @@ static void leave(struct call *call)
 {
 	client_leave(call_client(call));
 	call_session(call)->is_ending = true;
-	call_reply(call, NULL);
+	call_done(call);
 }
 
 /* Kinds. */
@@ -175,8 +175,8 @@ static cJSON *option_object(const struct shmp_option *option)
 {
 	cJSON *object = cJSON_CreateObject();
 
-	cJSON_AddStringToObject(object, "name", option->name);
-	cJSON_AddStringToObject(object, "help", option->help);
+	shmp_json_add_text(object, "name", option->name);
+	shmp_json_add_text(object, "help", option->help);
 	shmp_json_add_u64(object, "min", option->min);
 	shmp_json_add_u64(object, "max", option->max);
 	shmp_json_add_u64(object, "default", option->preset);
@@ -188,24 +188,24 @@ static cJSON *kind_object(const struct shmp_kind *kind)
 	cJSON *object = cJSON_CreateObject();
 	cJSON *list;
 
-	cJSON_AddStringToObject(object, "name", kind->name);
+	shmp_json_add_text(object, "name", kind->name);
 	shmp_json_add_u64(object, "version", kind->version);
-	list = cJSON_AddArrayToObject(object, "roles");
+	list = shmp_json_add_array(object, "roles");
 	for (size_t i = 0; i < kind->role_count; i++)
-		cJSON_AddItemToArray(list, cJSON_CreateString(kind->roles[i].name));
-	list = cJSON_AddArrayToObject(object, "options");
+		shmp_json_append(list, cJSON_CreateString(kind->roles[i].name));
+	list = shmp_json_add_array(object, "options");
 	for (size_t i = 0; i < kind->option_count; i++)
-		cJSON_AddItemToArray(list, option_object(&kind->options[i]));
+		shmp_json_append(list, option_object(&kind->options[i]));
 	return object;
 }
 
 static void kinds(struct call *call)
 {
 	cJSON *reply = cJSON_CreateObject();
-	cJSON *list = cJSON_AddArrayToObject(reply, "kinds");
+	cJSON *list = shmp_json_add_array(reply, "kinds");
 
 	for (size_t i = 0; i < shmp_kind_count; i++)
-		cJSON_AddItemToArray(list, kind_object(shmp_kinds[i]));
+		shmp_json_append(list, kind_object(shmp_kinds[i]));
 	call_reply(call, reply);
 }
 
@@ -349,7 +349,7 @@ static void ring(struct call *call)
 		return;
 	if (place->ring_fd >= 0)
 		shmp_doorbell_ring(place->ring_fd);
-	call_reply(call, NULL);
+	call_done(call);
 }
 
 static const struct method methods[] = {

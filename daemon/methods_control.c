@@ -35,12 +35,12 @@ static void status(struct call *call)
 	struct broker *broker = call_broker(call);
 	cJSON *reply = cJSON_CreateObject();
 
-	cJSON_AddStringToObject(reply, "version", SHMBROKER_VERSION);
-	cJSON_AddStringToObject(reply, "epoch", broker->epoch);
+	shmp_json_add_text(reply, "version", SHMBROKER_VERSION);
+	shmp_json_add_text(reply, "epoch", broker->epoch);
 	shmp_json_add_i64(reply, "pid", getpid());
 	shmp_json_add_u64(reply, "uptime_ns", shmp_clock_ns() - broker->started_ns);
-	cJSON_AddStringToObject(reply, "client_address", broker->client_listener.path);
-	cJSON_AddStringToObject(reply, "control_address", broker->control_listener.path);
+	shmp_json_add_text(reply, "client_address", broker->client_listener.path);
+	shmp_json_add_text(reply, "control_address", broker->control_listener.path);
 	shmp_json_add_u64(reply, "segments", broker->registry.count);
 	shmp_json_add_u64(reply, "sessions", session_count(broker));
 	shmp_json_add_u64(reply, "endpoints", broker->endpoint_count);
@@ -51,7 +51,7 @@ static void status(struct call *call)
 	shmp_json_add_u64(reply, "deaths", broker->counters.deaths);
 	shmp_json_add_u64(reply, "repairs", broker->counters.repairs);
 	shmp_json_add_u64(reply, "events_lost", broker->events.lost);
-	cJSON_AddBoolToObject(reply, "kept", state_is_there(&broker->state));
+	shmp_json_add_bool(reply, "kept", state_is_there(&broker->state));
 	shmp_json_add_u64(reply, "restarts", broker->restarts);
 	call_reply(call, reply);
 }
@@ -72,7 +72,7 @@ static void list(struct call *call)
 	if (limit == 0 || limit > PAGE_MAX)
 		limit = PAGE_MAX;
 	reply = cJSON_CreateObject();
-	segments = cJSON_AddArrayToObject(reply, "segments");
+	segments = shmp_json_add_array(reply, "segments");
 	for (at = registry_after(registry, after);
 	     at < registry->count && limit > 0 && endpoints < PAGE_ENDPOINTS_MAX; at++) {
 		struct segment *segment = registry->segments[at];
@@ -80,12 +80,12 @@ static void list(struct call *call)
 		last = segment->name;
 		if (!segment->is_ready)
 			continue;
-		cJSON_AddItemToArray(segments, status_of_segment(segment));
+		shmp_json_append(segments, status_of_segment(segment));
 		endpoints += segment->plan.endpoint_count;
 		limit--;
 	}
 	if (at < registry->count)
-		cJSON_AddStringToObject(reply, "next", last);
+		shmp_json_add_text(reply, "next", last);
 	call_reply(call, reply);
 }
 
@@ -97,8 +97,8 @@ static void answer_not_found(struct call *call, const char *name)
 	char message[SHMP_NAME_MAX + 32];
 
 	snprintf(message, sizeof(message), "there is no segment %s", shown);
-	cJSON_AddStringToObject(parameters, "name", name);
-	cJSON_AddStringToObject(parameters, "message", message);
+	shmp_json_add_text(parameters, "name", name);
+	shmp_json_add_text(parameters, "message", message);
 	call_error(call, "org.shmbroker.control.NotFound", parameters);
 }
 
@@ -126,7 +126,7 @@ static void describe(struct call *call)
 	if (!segment)
 		return;
 	reply = cJSON_CreateObject();
-	cJSON_AddItemToObject(reply, "segment", status_of_segment(segment));
+	shmp_json_put(reply, "segment", status_of_segment(segment));
 	call_reply(call, reply);
 }
 
@@ -140,7 +140,7 @@ static void unlink_segment(struct call *call)
 						       .who = call_client(call),
 						       .segment = segment->name });
 	segment_unlink(segment);
-	call_reply(call, NULL);
+	call_done(call);
 }
 
 /* Sessions. */
@@ -152,8 +152,8 @@ static cJSON *session_object(const struct client *client)
 	shmp_json_add_i64(object, "pid", client->credentials.pid);
 	shmp_json_add_u64(object, "uid", client->credentials.uid);
 	shmp_json_add_u64(object, "gid", client->credentials.gid);
-	cJSON_AddStringToObject(object, "name", client->name);
-	cJSON_AddBoolToObject(object, "connected", client->session != NULL);
+	shmp_json_add_text(object, "name", client->name);
+	shmp_json_add_bool(object, "connected", client->session != NULL);
 	shmp_json_add_u64(object, "endpoints", client->attachment_count);
 	shmp_json_add_u64(object, "since_ns", client->since_ns);
 	return object;
@@ -172,13 +172,13 @@ static void sessions(struct call *call)
 	if (limit == 0 || limit > PAGE_MAX)
 		limit = PAGE_MAX;
 	reply = cJSON_CreateObject();
-	page = cJSON_AddArrayToObject(reply, "sessions");
+	page = shmp_json_add_array(reply, "sessions");
 	for (at = broker->clients.next; at != &broker->clients && limit > 0; at = at->next) {
 		struct client *client = list_entry(at, struct client, link);
 
 		if (client->is_control || client->serial <= after)
 			continue;
-		cJSON_AddItemToArray(page, session_object(client));
+		shmp_json_append(page, session_object(client));
 		last = client->serial;
 		limit--;
 	}
@@ -206,7 +206,7 @@ static void ping(struct call *call)
 	if (!call_string(call, "ping", &text))
 		return;
 	reply = cJSON_CreateObject();
-	cJSON_AddStringToObject(reply, "pong", text);
+	shmp_json_add_text(reply, "pong", text);
 	call_reply(call, reply);
 }
 

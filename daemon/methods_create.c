@@ -291,7 +291,7 @@ static void answer(struct call *call, const struct segment *segment, bool create
 {
 	cJSON *reply = cJSON_CreateObject();
 
-	cJSON_AddBoolToObject(reply, "created", created);
+	shmp_json_add_bool(reply, "created", created);
 	segment_add_options(reply, segment);
 	call_reply(call, reply);
 }
@@ -673,5 +673,5 @@ void method_unlink(struct call *call)
 	}
 	tell("unlinked", call_broker(call), call_client(call), name);
 	segment_unlink(segment);
-	call_reply(call, NULL);
+	call_done(call);
 }

@@ -30,10 +30,10 @@ static cJSON *hold_object(const struct death_hold *hold)
 {
 	cJSON *object = cJSON_CreateObject();
 
-	cJSON_AddStringToObject(object, "what", hold->what);
+	shmp_json_add_text(object, "what", hold->what);
 	shmp_json_add_u64(object, "count", hold->count);
-	cJSON_AddBoolToObject(object, "at_least", hold->is_least != 0);
-	cJSON_AddStringToObject(object, "fate", hold->fate);
+	shmp_json_add_bool(object, "at_least", hold->is_least != 0);
+	shmp_json_add_text(object, "fate", hold->fate);
 	return object;
 }
 
@@ -45,7 +45,7 @@ static void add_end(cJSON *object, const struct death_record *record)
 		[DEATH_END_KILLED] = "killed",
 	};
 
-	cJSON_AddStringToObject(object, "end", names[record->end]);
+	shmp_json_add_text(object, "end", names[record->end]);
 	if (record->end == DEATH_END_EXITED)
 		shmp_json_add_u64(object, "code", record->end_value);
 	if (record->end == DEATH_END_KILLED)
@@ -56,7 +56,7 @@ static void add_who(cJSON *object, const struct death_record *record)
 {
 	shmp_json_add_u64(object, "pid", record->pid);
 	shmp_json_add_u64(object, "uid", record->uid);
-	cJSON_AddStringToObject(object, "name", record->name);
+	shmp_json_add_text(object, "name", record->name);
 	if (record->start_time != 0)
 		shmp_json_add_u64(object, "start_time", record->start_time);
 }
@@ -71,16 +71,16 @@ static cJSON *death_object(const struct death_record *record)
 	shmp_json_add_u64(object, "count", record->count);
 	status_add_time(object, "first", record->first_ns);
 	status_add_time(object, "last", record->last_ns);
-	cJSON_AddStringToObject(object, "segment", record->segment);
-	cJSON_AddStringToObject(object, "kind", record->kind);
-	cJSON_AddStringToObject(object, "role", record->role);
+	shmp_json_add_text(object, "segment", record->segment);
+	shmp_json_add_text(object, "kind", record->kind);
+	shmp_json_add_text(object, "role", record->role);
 	if (record->endpoint != UINT32_MAX)
 		shmp_json_add_u64(object, "endpoint", record->endpoint);
 	shmp_json_add_u64(object, "held", record->held);
 	shmp_json_add_u64(object, "places", record->places);
-	holds = cJSON_AddArrayToObject(object, "holds");
+	holds = shmp_json_add_array(object, "holds");
 	for (uint32_t i = 0; i < record->hold_count; i++)
-		cJSON_AddItemToArray(holds, hold_object(&record->holds[i]));
+		shmp_json_append(holds, hold_object(&record->holds[i]));
 	if (record->repair_ns != 0)
 		shmp_json_add_u64(object, "repair_ns", record->repair_ns);
 	shmp_json_add_u64(object, "repair_max_ns", record->repair_max_ns);
@@ -107,12 +107,12 @@ void method_deaths(struct call *call)
 	if (limit == 0 || limit > PAGE_MAX)
 		limit = PAGE_MAX;
 	reply = cJSON_CreateObject();
-	list = cJSON_AddArrayToObject(reply, "deaths");
+	list = shmp_json_add_array(reply, "deaths");
 	while (limit > 0 && (record = deaths_next(deaths, before)) != NULL) {
 		before = record->serial;
 		if (!is_asked_for(record, name))
 			continue;
-		cJSON_AddItemToArray(list, death_object(record));
+		shmp_json_append(list, death_object(record));
 		limit--;
 	}
 	if (limit == 0 && deaths_next(deaths, before))
@@ -132,7 +132,7 @@ struct page {
 static void add_pid(cJSON *pids, const struct place *place)
 {
 	if (place->holder && (unsigned)cJSON_GetArraySize(pids) < PIDS_MAX)
-		cJSON_AddItemToArray(pids, cJSON_CreateNumber(place->pid));
+		shmp_json_append(pids, cJSON_CreateNumber(place->pid));
 }
 
 static void add_named(cJSON *object, cJSON *pids, const struct segment *segment, uint32_t index)
@@ -141,8 +141,8 @@ static void add_named(cJSON *object, cJSON *pids, const struct segment *segment,
 	const struct place *place = &segment->places[index];
 
 	shmp_json_add_u64(object, "by", index);
-	cJSON_AddStringToObject(object, "by_role", role ? role->name : "");
-	cJSON_AddStringToObject(object, "by_state", status_of_place(place));
+	shmp_json_add_text(object, "by_role", role ? role->name : "");
+	shmp_json_add_text(object, "by_state", status_of_place(place));
 	shmp_json_add_u64(object, "by_count", place->holder != NULL);
 	add_pid(pids, place);
 }
@@ -162,7 +162,7 @@ static void add_role(cJSON *object, cJSON *pids, const struct segment *segment,
 		count++;
 		add_pid(pids, place);
 	}
-	cJSON_AddStringToObject(object, "by_role", wait->role);
+	shmp_json_add_text(object, "by_role", wait->role);
 	shmp_json_add_u64(object, "by_count", count);
 }
 
@@ -174,7 +174,7 @@ static void add_by(cJSON *object, const struct segment *segment, const struct sh
 		add_named(object, pids, segment, (uint32_t)wait->by);
 	else
 		add_role(object, pids, segment, wait);
-	cJSON_AddItemToObject(object, "by_pids", pids);
+	shmp_json_put(object, "by_pids", pids);
 	if (wait->tid != 0)
 		shmp_json_add_u64(object, "tid", wait->tid);
 	if (wait->since_ns != 0)
@@ -204,19 +204,19 @@ static void add_wait(void *context, const struct shmp_wait *wait)
 	}
 	place = &segment->places[wait->endpoint];
 	object = cJSON_CreateObject();
-	cJSON_AddStringToObject(object, "segment", segment->name);
-	cJSON_AddStringToObject(object, "kind", segment->kind->name);
+	shmp_json_add_text(object, "segment", segment->name);
+	shmp_json_add_text(object, "kind", segment->kind->name);
 	shmp_json_add_u64(object, "endpoint", wait->endpoint);
-	cJSON_AddStringToObject(object, "role", place->role->name);
+	shmp_json_add_text(object, "role", place->role->name);
 	shmp_json_add_i64(object, "pid", place->pid);
 	shmp_json_add_u64(object, "uid", place->uid);
-	cJSON_AddBoolToObject(object, "idle", wait->is_idle);
-	cJSON_AddStringToObject(object, "what", wait->what);
-	cJSON_AddStringToObject(object, "why", wait->why);
+	shmp_json_add_bool(object, "idle", wait->is_idle);
+	shmp_json_add_text(object, "what", wait->what);
+	shmp_json_add_text(object, "why", wait->why);
 	if (wait->count != 0)
 		shmp_json_add_u64(object, "count", wait->count);
 	add_by(object, segment, wait);
-	cJSON_AddItemToArray(page->list, object);
+	shmp_json_append(page->list, object);
 	page->count++;
 }
 
@@ -249,7 +249,7 @@ static void add_segments(struct page *page, const struct registry *registry, con
 		endpoints += registry->segments[at]->plan.endpoint_count;
 	}
 	if (at < registry->count)
-		cJSON_AddStringToObject(reply, "next", last);
+		shmp_json_add_text(reply, "next", last);
 }
 
 void method_blocked(struct call *call)
@@ -269,7 +269,7 @@ void method_blocked(struct call *call)
 			return;
 	}
 	reply = cJSON_CreateObject();
-	page.list = cJSON_AddArrayToObject(reply, "waits");
+	page.list = shmp_json_add_array(reply, "waits");
 	if (segment)
 		add_segment(&page, segment);
 	else
@@ -285,13 +285,13 @@ static void add_limit(cJSON *list, const char *name, uint64_t used, uint64_t max
 {
 	cJSON *object = cJSON_CreateObject();
 
-	cJSON_AddStringToObject(object, "name", name);
+	shmp_json_add_text(object, "name", name);
 	if (uid)
 		shmp_json_add_u64(object, "uid", *uid);
 	shmp_json_add_u64(object, "used", used);
 	shmp_json_add_u64(object, "max", max);
-	cJSON_AddStringToObject(object, "option", option);
-	cJSON_AddItemToArray(list, object);
+	shmp_json_add_text(object, "option", option);
+	shmp_json_append(list, object);
 }
 
 /* Linux 6.2 says how many there are; before, the lowest free one does, where no gaps are. */
@@ -336,10 +336,10 @@ static void add_feature(cJSON *list, const char *name, bool available, const cha
 {
 	cJSON *object = cJSON_CreateObject();
 
-	cJSON_AddStringToObject(object, "name", name);
-	cJSON_AddBoolToObject(object, "available", available);
-	cJSON_AddStringToObject(object, "otherwise", otherwise);
-	cJSON_AddItemToArray(list, object);
+	shmp_json_add_text(object, "name", name);
+	shmp_json_add_bool(object, "available", available);
+	shmp_json_add_text(object, "otherwise", otherwise);
+	shmp_json_append(list, object);
 }
 
 /* Asks the kernel with a socket of its own. */
@@ -360,7 +360,7 @@ static bool has_peer_pidfd(const struct broker *broker)
 
 static void add_features(cJSON *reply, const struct broker *broker)
 {
-	cJSON *list = cJSON_AddArrayToObject(reply, "features");
+	cJSON *list = shmp_json_add_array(reply, "features");
 
 	add_feature(list, "membarrier", shmp_membarrier_register(),
 		    "whoever publishes pays a fence for each message");
@@ -398,13 +398,13 @@ void method_health(struct call *call)
 {
 	const struct broker *broker = call_broker(call);
 	cJSON *reply = cJSON_CreateObject();
-	cJSON *list = cJSON_AddArrayToObject(reply, "limits");
+	cJSON *list = shmp_json_add_array(reply, "limits");
 
 	add_limit(list, "bytes", broker->segment_bytes, broker->options->bytes, "bytes", NULL);
 	add_descriptors(list, broker);
 	add_users(list, &broker->quota);
 	add_features(reply, broker);
-	cJSON_AddBoolToObject(reply, "kept", state_is_there(&broker->state));
+	shmp_json_add_bool(reply, "kept", state_is_there(&broker->state));
 	shmp_json_add_u64(reply, "fencing", count_fencing(broker));
 	shmp_json_add_u64(reply, "repairing", count_repairing(broker));
 	shmp_json_add_u64(reply, "refusals", broker->quota.refusals);

@@ -52,13 +52,13 @@ static void get_info(struct call *call)
 	cJSON *reply = cJSON_CreateObject();
 	cJSON *names;
 
-	cJSON_AddStringToObject(reply, "vendor", "shmbroker");
-	cJSON_AddStringToObject(reply, "product", "shmbrokerd");
-	cJSON_AddStringToObject(reply, "version", SHMBROKER_VERSION);
-	cJSON_AddStringToObject(reply, "url", "man:shmbrokerd(8)");
-	names = cJSON_AddArrayToObject(reply, "interfaces");
+	shmp_json_add_text(reply, "vendor", "shmbroker");
+	shmp_json_add_text(reply, "product", "shmbrokerd");
+	shmp_json_add_text(reply, "version", SHMBROKER_VERSION);
+	shmp_json_add_text(reply, "url", "man:shmbrokerd(8)");
+	names = shmp_json_add_array(reply, "interfaces");
 	for (; *interfaces; interfaces++)
-		cJSON_AddItemToArray(names, cJSON_CreateString((*interfaces)->name));
+		shmp_json_append(names, cJSON_CreateString((*interfaces)->name));
 	call_reply(call, reply);
 }
 
@@ -74,11 +74,11 @@ static void get_interface_description(struct call *call)
 		interfaces++;
 	reply = cJSON_CreateObject();
 	if (!*interfaces) {
-		cJSON_AddStringToObject(reply, "interface", name);
+		shmp_json_add_text(reply, "interface", name);
 		call_error(call, "org.varlink.service.InterfaceNotFound", reply);
 		return;
 	}
-	cJSON_AddStringToObject(reply, "description", (*interfaces)->text);
+	shmp_json_add_text(reply, "description", (*interfaces)->text);
 	call_reply(call, reply);
 }
 

@@ -403,14 +403,14 @@ void segment_add_memory(cJSON *object, const struct segment *segment)
 {
 	uint32_t memory = segment->plan.memory;
 
-	cJSON_AddBoolToObject(object, "huge_pages", (memory & SHMP_MEMORY_HUGE_PAGES) != 0);
-	cJSON_AddBoolToObject(object, "prefault", (memory & SHMP_MEMORY_PREFAULT) != 0);
-	cJSON_AddBoolToObject(object, "mlock", (memory & SHMP_MEMORY_MLOCK) != 0);
+	shmp_json_add_bool(object, "huge_pages", (memory & SHMP_MEMORY_HUGE_PAGES) != 0);
+	shmp_json_add_bool(object, "prefault", (memory & SHMP_MEMORY_PREFAULT) != 0);
+	shmp_json_add_bool(object, "mlock", (memory & SHMP_MEMORY_MLOCK) != 0);
 }
 
 void segment_add_options(cJSON *object, const struct segment *segment)
 {
-	cJSON *options = cJSON_AddObjectToObject(object, "options");
+	cJSON *options = shmp_json_add_object(object, "options");
 
 	for (size_t i = 0; i < segment->kind->option_count; i++)
 		shmp_json_add_u64(options, segment->kind->options[i].name, segment->plan.option[i]);

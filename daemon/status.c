@@ -32,7 +32,7 @@ void status_add_time(cJSON *object, const char *key, uint64_t realtime_ns)
 	used = strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &parts);
 	snprintf(text + used, sizeof(text) - used, ".%06uZ",
 		 (unsigned)(realtime_ns % 1000000000u / 1000));
-	cJSON_AddStringToObject(object, key, text);
+	shmp_json_add_text(object, key, text);
 }
 
 static void add_counter(cJSON *object, const char *key, const _Atomic uint64_t *counter)
@@ -72,13 +72,13 @@ static cJSON *endpoint_object(const struct segment *segment, const struct shmp_s
 	cJSON *object = cJSON_CreateObject();
 
 	shmp_json_add_u64(object, "index", index);
-	cJSON_AddStringToObject(object, "role", role ? role->name : "");
-	cJSON_AddStringToObject(object, "state", status_of_place(place));
+	shmp_json_add_text(object, "role", role ? role->name : "");
+	shmp_json_add_text(object, "state", status_of_place(place));
 	shmp_json_add_i64(object, "pid", place->pid);
 	shmp_json_add_u64(object, "uid", place->uid);
 	shmp_json_add_u64(object, "incarnation", place->incarnation);
 	add_shared(object, &map->endpoints[index]);
-	cJSON_AddBoolToObject(object, "waiting", waits);
+	shmp_json_add_bool(object, "waiting", waits);
 	shmp_json_add_u64(object, "deaths", place->deaths);
 	return object;
 }
@@ -96,7 +96,7 @@ static void add_created(cJSON *object, uint64_t created_ns)
 
 	gmtime_r(&seconds, &parts);
 	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts);
-	cJSON_AddStringToObject(object, "created", text);
+	shmp_json_add_text(object, "created", text);
 }
 
 static void add_health(cJSON *object, const struct segment *segment, const struct shmp_segment *map)
@@ -114,26 +114,26 @@ static void add_health(cJSON *object, const struct segment *segment, const struc
 			 missing);
 	else if (ailment)
 		snprintf(text, sizeof(text), "%s", ailment);
-	cJSON_AddStringToObject(object, "health", text);
+	shmp_json_add_text(object, "health", text);
 }
 
 /* What must be read from the segment itself. */
 static void add_inside(cJSON *object, const struct segment *segment)
 {
-	cJSON *figures = cJSON_AddObjectToObject(object, "figures");
+	cJSON *figures = shmp_json_add_object(object, "figures");
 	struct shmp_segment map;
 	cJSON *list;
 
 	if (segment_map(segment, SHMP_ACCESS_READ, false, &map) < 0) {
-		cJSON_AddStringToObject(object, "health", "cannot be mapped");
-		cJSON_AddArrayToObject(object, "endpoints");
+		shmp_json_add_text(object, "health", "cannot be mapped");
+		shmp_json_add_array(object, "endpoints");
 		return;
 	}
 	segment->kind->figures(&map, add_figure, figures);
 	add_health(object, segment, &map);
-	list = cJSON_AddArrayToObject(object, "endpoints");
+	list = shmp_json_add_array(object, "endpoints");
 	for (uint32_t i = 0; i < segment->plan.endpoint_count; i++)
-		cJSON_AddItemToArray(list, endpoint_object(segment, &map, i));
+		shmp_json_append(list, endpoint_object(segment, &map, i));
 	shmp_segment_unmap(&map);
 }
 
@@ -141,8 +141,8 @@ cJSON *status_of_segment(const struct segment *segment)
 {
 	cJSON *object = cJSON_CreateObject();
 
-	cJSON_AddStringToObject(object, "name", segment->name);
-	cJSON_AddStringToObject(object, "kind", segment->kind->name);
+	shmp_json_add_text(object, "name", segment->name);
+	shmp_json_add_text(object, "kind", segment->kind->name);
 	shmp_json_add_u64(object, "kind_version", segment->kind->version);
 	shmp_json_add_u64(object, "generation", segment->generation);
 	shmp_json_add_u64(object, "uid", segment->ownership.uid);

@@ -310,15 +310,27 @@ int shmp_json_add_bool(cJSON *object, const char *key, bool value)
 	return settle(object, cJSON_AddBoolToObject(object, key, value));
 }
 
-int shmp_json_add_id(cJSON *array, uint64_t id)
+int shmp_json_put(cJSON *object, const char *key, cJSON *item)
 {
-	cJSON *item = cJSON_CreateNumber((double)id);
+	if (object && item && cJSON_AddItemToObject(object, key, item))
+		return 0;
+	cJSON_Delete(item);
+	shmp_json_spoil(object);
+	return -ENOMEM;
+}
 
+int shmp_json_append(cJSON *array, cJSON *item)
+{
 	if (array && item && cJSON_AddItemToArray(array, item))
 		return 0;
 	cJSON_Delete(item);
 	shmp_json_spoil(array);
 	return -ENOMEM;
+}
+
+int shmp_json_add_id(cJSON *array, uint64_t id)
+{
+	return shmp_json_append(array, cJSON_CreateNumber((double)id));
 }
 
 cJSON *shmp_json_add_object(cJSON *object, const char *key)

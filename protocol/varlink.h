@@ -71,6 +71,9 @@ int shmp_json_parse(const char *text, size_t bytes, cJSON **ret_item);
  */
 int shmp_json_add_text(cJSON *object, const char *key, const char *text);
 int shmp_json_add_bool(cJSON *object, const char *key, bool value);
+/* @item, or NULL for one that found no memory; it is gone in any case. */
+int shmp_json_put(cJSON *object, const char *key, cJSON *item);
+int shmp_json_append(cJSON *array, cJSON *item);
 int shmp_json_add_id(cJSON *array, uint64_t id); /* up to 2^53 */
 /* NULL or the new one, which is in @object. */
 cJSON *shmp_json_add_object(cJSON *object, const char *key);

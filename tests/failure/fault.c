@@ -79,12 +79,19 @@ const char *fault_text(void)
 	return text;
 }
 
+static bool is_meant(bool with_children)
+{
+	return fault->owner == 0 || fault->owner == getpid() ||
+	       (with_children && fault->owner == getppid());
+}
+
 /* @errors ends with 0. */
 static bool fails(const char *call, const int *errors)
 {
 	unsigned count = 0;
 
-	if (!fault->is_armed || atomic_fetch_add(&fault->points, 1) + 1 != fault->chosen)
+	if (!fault->is_armed || !is_meant(true) ||
+	    atomic_fetch_add(&fault->points, 1) + 1 != fault->chosen)
 		return false;
 	while (errors[count])
 		count++;
@@ -102,7 +109,7 @@ static bool fails(const char *call, const int *errors)
 
 static bool is_refused(enum fault_without what)
 {
-	if (!(fault->lacks & what))
+	if (!(fault->lacks & what) || !is_meant(true))
 		return false;
 	fault->refusals++;
 	return true;
@@ -126,7 +133,7 @@ char *__wrap_strndup(const char *text, size_t bytes);
 
 static void *counted(void *block)
 {
-	if (block)
+	if (block && is_meant(false))
 		fault->blocks++;
 	return block;
 }
@@ -160,7 +167,7 @@ char *__wrap_strndup(const char *text, size_t bytes)
 
 void __wrap_free(void *block)
 {
-	if (block)
+	if (block && is_meant(false))
 		fault->blocks--;
 	__real_free(block);
 }
@@ -301,7 +308,7 @@ long __wrap_syscall(long number, ...)
 		value[i] = va_arg(arguments, long);
 	va_end(arguments);
 	if (number == SYS_membarrier && is_refused(FAULT_WITHOUT_MEMBARRIER)) {
-		errno = EPERM;
+		errno = ENOSYS;
 		return -1;
 	}
 	/* a barrier that was promised is not taken back, a registration may be refused */

@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 enum fault_without {
 	FAULT_WITHOUT_MEMBARRIER = 1,
@@ -28,6 +29,7 @@ struct fault {
 	unsigned error_count; /* how many errors that call can have */
 	int number;	      /* the error that it had */
 	char call[32];
+	pid_t owner;	     /* whose calls are meant, and those of its children; 0 = everybody's */
 	_Atomic long blocks; /* allocated and not freed */
 	_Atomic unsigned
 		lacks; /* of what the kernel does not know, all the time: enum fault_without */
