@@ -472,6 +472,31 @@ enum shmc_result shmc_client_check(struct shmc_client *client, struct shmc_error
 	return result;
 }
 
+static bool client_has_stale(const struct shmc_client *client)
+{
+	for (const struct shmc__object *at = client->objects; at; at = at->next)
+		if (at->session != client->session)
+			return true;
+	return false;
+}
+
+enum shmc_result shmc_client_resume(struct shmc_client *client, struct shmc_error *error)
+{
+	enum shmc_result result = shmc__client_enter(client, error);
+
+	if (result != SHMC_OK)
+		return result;
+	result = client_ensure(client, client_deadline(client), error);
+	if (result == SHMC_OK && client_has_stale(client))
+		result = shmc__error(error, SHMC_STALE,
+				     "the broker at %s was stopped, and what it had is gone: that "
+				     "of now (epoch %s) does not know what is open here, open it "
+				     "again",
+				     client->connected_to, client->epoch);
+	shmc__client_leave(client);
+	return result;
+}
+
 enum shmc_result shmc_unlink(struct shmc_client *client, const char *name, struct shmc_error *error)
 {
 	const char *wrong = shmp_name_check(name);

@@ -184,12 +184,12 @@ static int pause_for(struct viewer *viewer, int64_t pause_ns)
 	int fd = -1;
 	int r;
 
-	if (shmc_client_fd(viewer->client, &fd, &error) != SHMC_OK)
-		return queue_report_error(&error);
+	if (shmc_client_fd(viewer->client, &fd, NULL) != SHMC_OK)
+		fd = -1; /* found below */
 	r = stop_or_readable(fd, pause_ns);
 	if (r == -EINTR)
 		return stop_code();
-	if (r == 0 && shmc_client_check(viewer->client, &error) != SHMC_OK)
+	if ((r == 0 || fd < 0) && queue_find_broker(viewer->client, &error) != SHMC_OK)
 		return queue_report_error(&error);
 	return 0;
 }

@@ -263,11 +263,29 @@ static int report_gone(const struct queue *queue, enum shmc_result result)
 	return code;
 }
 
+enum shmc_result queue_find_broker(struct shmc_client *client, struct shmc_error *ret_error)
+{
+	enum shmc_result result = shmc_client_check(client, ret_error);
+	struct shmc_error error;
+
+	if (result != SHMC_BROKER_LOST)
+		return result;
+	switch (shmc_client_resume(client, &error)) {
+	case SHMC_OK:
+		return SHMC_OK;
+	case SHMC_STALE:
+		*ret_error = error;
+		return SHMC_STALE;
+	default: /* what came first says more */
+		return result;
+	}
+}
+
 int queue_check_broker(const struct queue *queue)
 {
 	struct shmc_error error;
 
-	if (shmc_client_check(queue->client, &error) == SHMC_OK)
+	if (queue_find_broker(queue->client, &error) == SHMC_OK)
 		return 0;
 	return report(code_of(error.result), shmc_result_name(error.result),
 		      "%s; messages of '%s' moved by this run: %" PRIu64, error.text, queue->name,

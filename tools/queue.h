@@ -42,6 +42,11 @@ void queue_close(struct queue *queue);
 
 /* The other side is gone: waits for its successor with --follow, otherwise says what happened. */
 int queue_peer_gone(struct queue *queue, enum shmc_result result);
+/*
+ * Where the broker hung up, looks for the one that goes on with what is open: OK; BROKER_LOST there
+ * is none; STALE it does not know it.
+ */
+enum shmc_result queue_find_broker(struct shmc_client *client, struct shmc_error *ret_error);
 /* Without a broker nobody new comes, and nobody is told of a death: 0, or what was reported. */
 int queue_check_broker(const struct queue *queue);
 /* Nothing moved for --timeout. */

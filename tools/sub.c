@@ -54,15 +54,14 @@ static int print_batch(struct queue *queue, const struct shmc_message *messages,
 	return 0;
 }
 
-/* For a message, or for the end of the broker, without whom nobody new could come. */
+/* For a message, or for the end of the broker: without one that goes on nobody new could come. */
 static int wait_for_more(struct queue *queue, int fd)
 {
-	struct shmc_error error;
 	int broker_fd;
 	int r;
 
-	if (shmc_client_fd(queue->client, &broker_fd, &error) != SHMC_OK)
-		return queue_report_error(&error);
+	if (shmc_client_fd(queue->client, &broker_fd, NULL) != SHMC_OK)
+		return queue_check_broker(queue); /* if there is one again, the next try waits */
 	r = stop_or_either(fd, broker_fd, queue->options->timeout_ns);
 	if (r == -EINTR)
 		return stop_code();

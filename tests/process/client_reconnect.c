@@ -167,7 +167,10 @@ TEST(the_next_broker_is_found_by_the_next_control_call)
 
 	shmt_broker_kill(&pair.broker);
 	shmt_assert_result(shmc_unlink(pair.client, "queue", &error), SHMC_BROKER_LOST);
+	shmt_assert_result(shmc_client_resume(pair.client, &error), SHMC_BROKER_LOST);
 	restart(&pair.broker);
+	shmt_assert_result(shmc_client_resume(pair.client, &error), SHMC_STALE);
+	shmt_assert_says(&error, "does not know what is open");
 	/* what names things goes on ... */
 	shmt_assert_result(shmc_unlink(pair.client, "queue", &error), SHMC_NOT_FOUND);
 	shmt_create(pair.client, "queue", 4096);
@@ -180,7 +183,9 @@ TEST(the_next_broker_is_found_by_the_next_control_call)
 	shmt_assert_says(&error, "epoch");
 	shmt_assert_ok(shmc_spsc_fd(consumer, &fd, &error));
 	shmc_spsc_close(pair.producer);
+	shmt_assert_result(shmc_client_resume(pair.client, &error), SHMC_STALE);
 	shmc_spsc_close(pair.consumer);
+	shmt_assert_ok(shmc_client_resume(pair.client, &error));
 	shmc_spsc_close(producer);
 	shmc_spsc_close(consumer);
 	shmc_disconnect(pair.client);

@@ -447,6 +447,33 @@ static void await_holder(const char *name)
 	}
 }
 
+/* In whatever it is that it waits for, and however often. */
+TEST(receivers_and_viewers_go_on_with_the_next_broker)
+{
+	static const char *const at_once[] = { "--no-backoff", NULL };
+	struct shmt_process sub, tail;
+	char text[32];
+
+	broker = shmt_broker_supervised(at_once);
+	setenv("SHMBROKER_ADDRESS", broker.address, 1);
+	expect(CTL("create", "q"), 0, NULL, NULL);
+	sub = START("sub", "q", "--follow");
+	tail = START("tail", "q", "--follow");
+	for (int i = 0; i < 3; i++) {
+		await_holder("q");
+		shmt_broker_kill(&broker);
+		shmt_broker_next(&broker);
+		snprintf(text, sizeof(text), "line %d\n", i);
+		expect(FEED(text, "pub", "q"), 0, NULL, NULL);
+		shmt_process_expect(&sub, text);
+	}
+	kill(sub.pid, SIGTERM);
+	kill(tail.pid, SIGTERM);
+	expect(shmt_process_finish(&sub, "", 0), 128 + SIGTERM, NULL, NULL);
+	expect(shmt_process_finish(&tail, "", 0), 128 + SIGTERM, NULL, "");
+	shmt_broker_stop(&broker);
+}
+
 TEST(receiver_says_that_the_broker_has_gone)
 {
 	struct shmt_process sub, waiting;

@@ -116,6 +116,33 @@ TEST(a_handle_can_be_closed_whoever_the_broker_is_by_then)
 	end();
 }
 
+/* As one that waits in an event loop does; nothing else is called. */
+TEST(a_program_that_only_waits_finds_the_next_broker)
+{
+	struct pollfd wait = { .events = POLLIN };
+	struct shmc_spsc *producer;
+	struct shmc_client *client;
+	struct shmc_error error;
+
+	begin();
+	client = shmt_connect(&broker);
+	shmt_create(client, "queue", 4096);
+	producer = shmt_open(client, "queue", SHMC_SPSC_PRODUCER);
+	shmt_assert_ok(shmc_client_resume(client, &error));
+	for (int i = 0; i < 3; i++) {
+		shmt_assert_ok(shmc_client_fd(client, &wait.fd, &error));
+		shmt_broker_kill(&broker);
+		ck_assert_int_eq(poll(&wait, 1, 10000), 1);
+		shmt_assert_result(shmc_client_check(client, &error), SHMC_BROKER_LOST);
+		shmt_assert_ok(shmc_client_resume(client, &error));
+		shmt_assert_ok(shmc_client_check(client, &error));
+		shmt_broker_next(&broker);
+	}
+	shmc_spsc_close(producer);
+	shmc_disconnect(client);
+	end();
+}
+
 /* ---- two processes --------------------------------------------------------------------------- */
 
 static void consume_and_stay(struct shmt_peer *other, void *context)

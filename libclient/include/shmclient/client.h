@@ -106,8 +106,8 @@ enum shmc_result shmc_client_fd(struct shmc_client *client, int *ret_fd, struct 
 
 /**
  * Hears what the broker has said, without asking or waiting. What is mapped goes on working when
- * the broker is lost, but nobody is told of deaths any more, nobody new comes, and a broker that is
- * started later does not know what is open here.
+ * the broker is lost, but nobody is told of deaths any more and nobody new comes, until there is a
+ * broker again that knows what is open here: shmc_client_resume() finds out.
  *
  * Return: OK; BROKER_LOST with its address; NO_SPACE (the connection is closed, and made anew by the
  * next control call); FORKED.
@@ -115,6 +115,21 @@ enum shmc_result shmc_client_fd(struct shmc_client *client, int *ret_fd, struct 
  * Since: 0.1
  */
 enum shmc_result shmc_client_check(struct shmc_client *client, struct shmc_error *error);
+
+/**
+ * Makes the connection anew where the broker hung up, as any control call does, and says whether
+ * the broker goes on with what is open here. For a program that waits at shmc_client_fd(), after
+ * shmc_client_check() said BROKER_LOST.
+ *
+ * Return: OK, also when nothing was lost; STALE it is connected, but what was opened before is not
+ * known any more (the broker was ended and started, not restarted): open that again; BROKER_LOST
+ * with the addresses tried; FORKED.
+ * Threads: any; control calls of one client take turns. Context: blocks up to control_timeout_ns,
+ * allocates; not signal-safe.
+ * Crash: as of shmc_connect().
+ * Since: 0.1
+ */
+enum shmc_result shmc_client_resume(struct shmc_client *client, struct shmc_error *error);
 
 /**
  * Removes a name. Those who have the segment open keep it until they close it.
