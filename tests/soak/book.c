@@ -137,6 +137,7 @@ void soak_got(struct soak_book *book, struct soak_seat *seat, const void *messag
 		return;
 	}
 	mark = &book->marks[head.seat][head.number];
+	atomic_store(&seat->noted, head.number);
 	count(mark, SOAK_GOT);
 	if (is_flagged)
 		count(mark, SOAK_FLAGGED);
@@ -157,7 +158,11 @@ void soak_bury(struct soak_book *book, struct soak_seat *seat)
 	if (hand == SOAK_HAND_EMPTY)
 		return;
 	atomic_fetch_add(&seat->hands, 1);
-	if (hand == SOAK_HAND_TAKING && soak_is_whole(book, seat->buffer, SOAK_MESSAGE_MAX, &head))
+	if (hand != SOAK_HAND_TAKING || !soak_is_whole(book, seat->buffer, SOAK_MESSAGE_MAX, &head))
+		return;
+	/* by then it may have been counted already */
+	if (atomic_load(&seat->noted) != head.number ||
+	    (atomic_load(&book->marks[head.seat][head.number]) / SOAK_GOT & 3) == 0)
 		atomic_fetch_or(&book->marks[head.seat][head.number], SOAK_IN_HAND);
 }
 
@@ -173,7 +178,9 @@ static void account_message(struct soak_book *book, struct soak_lane *lane,
 	account->delivered += got != 0;
 	account->repeats += flagged;
 	account->taken += is_taken;
-	if ((mark & SOAK_SENT) && !got && !is_taken)
+	if ((mark & SOAK_SENT) && !got && !is_taken && lane->may_lose)
+		account->lost++;
+	else if ((mark & SOAK_SENT) && !got && !is_taken)
 		soak_wrong(book, seat, "message %llu was lost", (unsigned long long)number);
 	if ((mark & SOAK_UNSENT) && (got || is_taken))
 		soak_wrong(book, seat, "message %llu came though it was refused",

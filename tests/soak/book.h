@@ -64,6 +64,7 @@ struct soak_seat {
 	_Atomic uint64_t operations;
 	_Atomic uint64_t bursts;
 	_Atomic uint64_t numbers; /* the last one that was given out */
+	_Atomic uint64_t noted;	  /* number of what is in the buffer, once it was taken for sure */
 	_Atomic uint64_t hands;	  /* times that something may have been in a dead one's hand */
 	_Atomic uint64_t retries; /* of control calls */
 	_Atomic uint64_t seen[SOAK_LANE_SEATS_MAX];
@@ -82,6 +83,7 @@ struct soak_account {
 
 struct soak_lane {
 	uint32_t kind;
+	uint32_t may_lose; /* not 0: what did not arrive counts as lost */
 	uint32_t seat_count;
 	uint32_t seats[SOAK_LANE_SEATS_MAX];
 	char segment[48];

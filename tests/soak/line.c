@@ -73,11 +73,15 @@ static bool send_one(struct soak_player *player, const struct soak_line *line)
 	uint8_t message[SOAK_MESSAGE_MAX];
 	uint64_t number = soak_number(player->book, player->seat), size;
 	enum shmc_result result;
+	int64_t timeout_ns;
 
 	if (number == 0)
 		return false;
 	size = soak_compose(player->book, player->seat, number, message);
-	result = line->send(player->handle, message, size, soak_patience(player));
+	timeout_ns = soak_patience(player);
+	if (line->is_mutual && timeout_ns == SHMC_FOREVER)
+		timeout_ns = SOAK_MS; /* both might wait for room */
+	result = line->send(player->handle, message, size, timeout_ns);
 	soak_mark(player->book, player->seat, number, result == SHMC_OK ? SOAK_SENT : SOAK_UNSENT);
 	if (result != SHMC_OK)
 		put_up_with(player, line, "send", result);
@@ -114,6 +118,7 @@ static enum shmc_result take_one(struct soak_player *player, const struct soak_l
 	enum shmc_result result;
 
 	memset(seat->buffer, 0, sizeof(struct soak_head));
+	atomic_store(&seat->noted, 0);
 	atomic_store(&seat->hand, SOAK_HAND_TAKING);
 	result = line->receive(player->handle, seat->buffer, sizeof(seat->buffer), timeout_ns,
 			       &received);
@@ -154,7 +159,7 @@ static enum shmc_result show_one(struct soak_player *player, const struct soak_l
 static bool receive_one(struct soak_player *player, const struct soak_line *line)
 {
 	bool shows = line->peek && shmt_random_below(&player->random, 2);
-	int64_t timeout_ns = soak_patience(player);
+	int64_t timeout_ns = line->is_mutual ? 2 * SOAK_MS : soak_patience(player);
 	enum shmc_result result = shows ? show_one(player, line, timeout_ns) :
 					  take_one(player, line, timeout_ns);
 
@@ -179,6 +184,32 @@ void soak_line_receive(struct soak_player *player, const struct soak_line *line)
 			return;
 		if (!player->handle)
 			open_line(player, line, false);
+	}
+	close_line(player, line);
+}
+
+/* Some of either, so that neither fills up while the other is waited for. */
+static void talk_for_a_burst(struct soak_player *player, const struct soak_line *line)
+{
+	for (uint64_t i = 1 + shmt_random_below(&player->random, BURST); i > 0; i--) {
+		if (soak_phase(player) == SOAK_OVER)
+			return;
+		if (soak_phase(player) == SOAK_RUN && shmt_random_below(&player->random, 2))
+			send_one(player, line);
+		else
+			receive_one(player, line);
+	}
+}
+
+void soak_line_talk(struct soak_player *player, const struct soak_line *line, bool hosts)
+{
+	open_line(player, line, hosts);
+	while (soak_phase(player) != SOAK_OVER) {
+		talk_for_a_burst(player, line);
+		if (!follow(player, line, soak_rest(player)))
+			return;
+		if (!player->handle)
+			open_line(player, line, hosts);
 	}
 	close_line(player, line);
 }

@@ -15,6 +15,7 @@ struct soak_received {
 
 struct soak_line {
 	bool is_ordered; /* what one sender sends */
+	bool is_mutual;	 /* each sends and receives */
 	bool has_peers;	 /* PEER_DEAD and CLOSED are answers */
 	enum shmc_result (*open)(struct shmc_client *client, const char *segment, bool sends,
 				 void **ret_handle, struct shmc_error *error);
@@ -31,6 +32,8 @@ struct soak_line {
 
 void soak_line_send(struct soak_player *player, const struct soak_line *line);
 void soak_line_receive(struct soak_player *player, const struct soak_line *line);
+/* Both by turns; @hosts is what open gets to know. */
+void soak_line_talk(struct soak_player *player, const struct soak_line *line, bool hosts);
 /* Receives what is left, and does the sums. */
 void soak_line_account(struct soak_player *heir, const struct soak_line *line);
 

@@ -307,6 +307,9 @@ static void expect_nothing(struct soak *soak)
 	shmt_broker_settle(&soak->broker, soak->broker_descriptors + BUNDLES);
 	keeper.pid = soak->broker.keeper;
 	shmt_broker_settle(&keeper, soak->keeper_descriptors + BUNDLES);
+	printf("# descriptors: broker %zu, at first %zu; keeper %zu, at first %zu\n",
+	       shmt_broker_descriptors(&soak->broker), soak->broker_descriptors,
+	       shmt_broker_descriptors(&keeper), soak->keeper_descriptors);
 	control = shmt_raw_open(soak->broker.control);
 	ck_assert_str_eq(shmt_raw_call(control, "org.shmbroker.control.Status", "{}"), "");
 	for (size_t i = 0; i < sizeof(zeros) / sizeof(zeros[0]); i++)

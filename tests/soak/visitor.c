@@ -1,0 +1,121 @@
+/*
+ * visitor: makes segments, of some MiB that are touched, opens them, removes them, and dies anywhere
+ * in between. Each is made or not, and in the end none is left.
+ */
+#include <stdatomic.h>
+#include <stdio.h>
+
+#include "tests/soak/cell.h"
+#include "tests/soak/kinds.h"
+
+/* Notes. */
+enum {
+	NUMBER, /* of what it makes, or has made */
+	MADE,
+};
+
+static enum shmc_result create(struct shmc_client *client, const char *segment,
+			       struct shmc_error *error)
+{
+	return shmc_atomic_create(client, segment, NULL, error);
+}
+
+static enum shmc_result open_lane(struct shmc_client *client, const char *segment,
+				  void **ret_handle, struct shmc_error *error)
+{
+	return shmc_atomic_open(client, segment, SHMC_ATOMIC_WRITER, SHMC_TYPE_BYTES,
+				(struct shmc_atomic **)ret_handle, error);
+}
+
+static void close_lane(void *handle)
+{
+	shmc_atomic_close(handle);
+}
+
+static void name_it(const struct soak_seat *seat, char *name, size_t bytes)
+{
+	snprintf(name, bytes, "visitor/%u/%llu", seat->place,
+		 (unsigned long long)atomic_load(&seat->notes[NUMBER]));
+}
+
+/* Whoever was here before may have left it, or not. */
+static void remove_it(struct soak_player *player, const char *name)
+{
+	struct shmc_error error = { .text = "" };
+	enum shmc_result result;
+	uint64_t since_ns = 0;
+
+	do
+		result = shmc_unlink(player->client, name, &error);
+	while (result != SHMC_NOT_FOUND && soak_again(player, result, &error, &since_ns));
+}
+
+static void make_it(struct soak_player *player, const char *name)
+{
+	struct shmc_create_options common = { .flags = SHMC_CREATE_PREFAULT };
+	struct shmc_spsc_options options = { .reuse = 1, .common = &common };
+	struct shmc_error error = { .text = "" };
+	uint64_t since_ns = 0;
+
+	/* by number, so that a second try makes the same */
+	options.capacity_bytes = UINT64_C(4096) << atomic_load(&player->seat->notes[NUMBER]) % 12;
+	while (soak_again(player, shmc_spsc_create(player->client, name, &options, &error), &error,
+			  &since_ns))
+		;
+}
+
+static bool visit(struct soak_player *player)
+{
+	struct soak_seat *seat = player->seat;
+	struct shmc_error error = { .text = "" };
+	struct shmc_spsc *queue = NULL;
+	uint64_t since_ns = 0;
+	char name[64];
+
+	name_it(seat, name, sizeof(name));
+	remove_it(player, name);
+	atomic_fetch_add(&seat->notes[NUMBER], 1);
+	name_it(seat, name, sizeof(name));
+	make_it(player, name);
+	while (soak_again(player,
+			  shmc_spsc_open(player->client, name, SHMC_SPSC_PRODUCER, &queue, &error),
+			  &error, &since_ns))
+		;
+	if (shmc_spsc_push(queue, name, sizeof(name), SHMC_TRY) != SHMC_OK)
+		soak_wrong(player->book, seat, "a new queue is full");
+	if (shmt_random_below(&player->random, 2))
+		remove_it(player, name); /* while it is open */
+	shmc_spsc_close(queue);
+	atomic_fetch_add(&seat->notes[MADE], 1);
+	return shmt_random_below(&player->random, 4) != 0;
+}
+
+static const struct soak_cell cell = { open_lane, close_lane, visit, 1 };
+
+static void play(struct soak_player *player)
+{
+	soak_cell_play(player, &cell);
+}
+
+static void account(struct soak_player *heir)
+{
+	struct soak_lane *lane = heir->lane;
+	char name[64];
+
+	for (uint32_t i = 0; i < lane->seat_count; i++) {
+		const struct soak_seat *seat = &heir->book->seats[lane->seats[i]];
+
+		name_it(seat, name, sizeof(name));
+		remove_it(heir, name);
+		lane->account.messages += atomic_load(&seat->notes[NUMBER]);
+		lane->account.delivered += atomic_load(&seat->notes[MADE]);
+	}
+}
+
+const struct soak_kind soak_visitor = {
+	.name = "visitor",
+	.lanes = 1,
+	.create = create,
+	.roles = { { "visitor", 3, 1, play } },
+	.account = account,
+};
