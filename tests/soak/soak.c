@@ -28,8 +28,8 @@
 enum {
 	HEIR = UINT16_MAX,	/* role of the seat that a lane's account is made from */
 	BROKER_CALM_MS = 11000, /* of life, and its keeper thinks better of it */
-	BUNDLES = 2 *
-		  3, /* descriptors by which others are kept, as many as were needed at a time */
+	/* descriptors of the bundles that keep others; they become more with the broker's deaths */
+	BUNDLES = 2 * 64,
 };
 
 struct soak {
