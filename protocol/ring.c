@@ -289,9 +289,19 @@ int shmp_ring_look_again(struct shmp_ring_consumer *consumer, uint64_t skipped, 
 	/* first, so that what came before the death is seen now */
 	enum shmp_endpoint_state state = shmp_endpoint_look(&view->endpoints[SHMP_RING_PRODUCER]);
 	uint64_t head = shmp_ring_load_head(view);
-	uint64_t first = smaller(shmp_ring_oldest(consumer), head);
-	uint64_t there = head - first;
+	uint64_t first = shmp_ring_oldest(consumer), there;
 
+	/* all there was has been written over since: what did that is there, unless it is under way */
+	for (int i = 0; i < SHMP_RING_LOOKS && first > head; i++) {
+		uint64_t before = head;
+
+		head = shmp_ring_load_head(view);
+		if (head == before)
+			break;
+		first = shmp_ring_oldest(consumer);
+	}
+	first = smaller(first, head);
+	there = head - first;
 	if (head < consumer->head || there > view->elements)
 		return -EBADMSG;
 	consumer->head = head;
