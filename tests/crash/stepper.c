@@ -50,23 +50,35 @@ static bool is_mark(pid_t pid)
 #define TRAP_STEPS_OVER 1
 #endif
 
+static void get_registers(pid_t pid, struct user_regs_struct *ret_registers)
+{
+	struct iovec all = { ret_registers, sizeof(*ret_registers) };
+
+	SHMT_REQUIRE(ptrace(PTRACE_GETREGSET, pid, NT_PRSTATUS, &all) == 0);
+}
+
+static void set_registers(pid_t pid, struct user_regs_struct registers)
+{
+	struct iovec all = { &registers, sizeof(registers) };
+
+	SHMT_REQUIRE(ptrace(PTRACE_SETREGSET, pid, NT_PRSTATUS, &all) == 0);
+}
+
 static uintptr_t get_pc(pid_t pid)
 {
 	struct user_regs_struct registers;
-	struct iovec all = { &registers, sizeof(registers) };
 
-	SHMT_REQUIRE(ptrace(PTRACE_GETREGSET, pid, NT_PRSTATUS, &all) == 0);
+	get_registers(pid, &registers);
 	return PC(&registers);
 }
 
 static void set_pc(pid_t pid, uintptr_t to)
 {
 	struct user_regs_struct registers;
-	struct iovec all = { &registers, sizeof(registers) };
 
-	SHMT_REQUIRE(ptrace(PTRACE_GETREGSET, pid, NT_PRSTATUS, &all) == 0);
+	get_registers(pid, &registers);
 	PC(&registers) = to;
-	SHMT_REQUIRE(ptrace(PTRACE_SETREGSET, pid, NT_PRSTATUS, &all) == 0);
+	set_registers(pid, registers);
 }
 
 /* Behind a mark, so that it can go on. */
@@ -152,6 +164,7 @@ static bool await_trap_or_sleep(pid_t pid)
 	while ((r = waitpid(pid, &status, WNOHANG)) == 0) {
 		if (state_of(pid) == 'S')
 			return false;
+		sched_yield(); /* it may share the tracer's core */
 	}
 	SHMT_REQUIRE(r == pid);
 	expect_trap(status);
@@ -188,6 +201,31 @@ static bool is_call(pid_t pid, uintptr_t at)
 #else
 	return (word & 0xffff) == 0x050f; /* syscall */
 #endif
+}
+
+enum stepper_result stepper_step(struct stepper *stepper)
+{
+	return resume(stepper, PTRACE_SINGLESTEP);
+}
+
+enum stepper_result stepper_run(struct stepper *stepper)
+{
+	return resume(stepper, PTRACE_CONT);
+}
+
+bool stepper_has_woken(struct stepper *stepper)
+{
+	return await_trap_or_sleep(stepper->pid);
+}
+
+void stepper_save(const struct stepper *stepper, struct user_regs_struct *ret_registers)
+{
+	get_registers(stepper->pid, ret_registers);
+}
+
+void stepper_rewind(const struct stepper *stepper, const struct user_regs_struct *registers)
+{
+	set_registers(stepper->pid, *registers);
 }
 
 static bool is_new(const struct stepper_path *path, unsigned long point)
@@ -236,13 +274,22 @@ static enum stepper_result run_to(struct stepper *stepper, uintptr_t at)
 	SHMT_REQUIRE(ptrace(PTRACE_POKETEXT, stepper->pid, at, (word & ~TRAP_MASK) | TRAP_CODE) ==
 		     0);
 	result = resume(stepper, PTRACE_CONT);
-	if (result == STEPPER_ASLEEP || get_pc(stepper->pid) != at + TRAP_STEPS_OVER) {
+	if (result == STEPPER_ASLEEP) {
 		SHMT_REQUIRE(stepper->may_stray);
-		return result == STEPPER_ASLEEP ? result : STEPPER_ENDED;
+		return result;
 	}
 	SHMT_REQUIRE(ptrace(PTRACE_POKETEXT, stepper->pid, at, word) == 0);
+	if (get_pc(stepper->pid) != at + TRAP_STEPS_OVER) {
+		SHMT_REQUIRE(stepper->may_stray);
+		return STEPPER_ENDED;
+	}
 	set_pc(stepper->pid, at);
 	return STEPPER_STOPPED;
+}
+
+enum stepper_result stepper_run_to(struct stepper *stepper, uintptr_t at)
+{
+	return run_to(stepper, at);
 }
 
 enum stepper_result stepper_go_to(struct stepper *stepper, const struct stepper_path *path,

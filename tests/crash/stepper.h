@@ -12,7 +12,10 @@
  * The path is found by single steps. They are slow on virtual machines, so that a point of it is
  * then reached by a breakpoint, and by steps only from there on.
  *
- * Only one child at a time. x86-64 and aarch64; elsewhere STEPPER_WORKS is 0.
+ * Who wants to lead it himself uses stepper_step(), stepper_run_to() and stepper_run(), and begins
+ * again with stepper_rewind() at what stepper_save() noted: the stack below is nobody's.
+ *
+ * x86-64 and aarch64; elsewhere STEPPER_WORKS is 0.
  */
 #ifndef SHMT_STEPPER_H
 #define SHMT_STEPPER_H
@@ -20,6 +23,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/user.h>
 
 #if defined(__x86_64__) || defined(__aarch64__)
 #define STEPPER_WORKS 1
@@ -75,6 +79,18 @@ enum stepper_result stepper_go_to(struct stepper *stepper, const struct stepper_
 				  unsigned long point);
 /* SIGKILL, and it is reaped: the kernel has torn it down. */
 void stepper_kill(struct stepper *stepper);
+
+/* One instruction, or one round of one that repeats itself. */
+enum stepper_result stepper_step(struct stepper *stepper);
+/* Until it stands before the instruction at @at; at once if it stands there already. */
+enum stepper_result stepper_run_to(struct stepper *stepper, uintptr_t at);
+/* To the end, or to sleep. */
+enum stepper_result stepper_run(struct stepper *stepper);
+/* Whether it stands again after having slept in a call. */
+bool stepper_has_woken(struct stepper *stepper);
+/* Where it stands, to come back to within the same operation. Not while it sleeps. */
+void stepper_save(const struct stepper *stepper, struct user_regs_struct *ret_registers);
+void stepper_rewind(const struct stepper *stepper, const struct user_regs_struct *registers);
 
 /* SIGSTOP where it stands; it is nobody's tracee any more. */
 void stepper_stop(struct stepper *stepper);
