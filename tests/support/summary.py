@@ -13,8 +13,8 @@ import pathlib
 import re
 import sys
 
-SUITES = ["models", "unit", "process", "crash", "failure", "stress", "soak", "fuzz", "abi", "wire",
-          "examples", "lint"]
+SUITES = ["models", "unit", "process", "crash", "interleave", "failure", "stress", "soak", "fuzz",
+          "abi", "wire", "examples", "lint"]
 TAP_LINE = re.compile(r"\s{0,3}(not )?ok\b[^#]*(#\s*(skip|todo))?", re.IGNORECASE)
 
 
