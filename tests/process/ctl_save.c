@@ -76,7 +76,7 @@ static void make_spsc(struct shmc_client *client)
 	OPEN(shmc_spsc_open(client, "q", SHMC_SPSC_CONSUMER, &queue, &error));
 	for (uint64_t i = 0; i < 10; i++)
 		shmt_assert_ok(shmt_pop_numbered(queue, i, 200, SHMC_TRY, NULL));
-	shmt_assert_ok(shmc_spsc_peek_batch(queue, (struct shmc_message[IN_HAND]){ { NULL } },
+	shmt_assert_ok(shmc_spsc_peek_batch(queue, (struct shmc_message[IN_HAND]){ { .size = 0 } },
 					    IN_HAND, SHMC_TRY, &message.size));
 	shmc_spsc_close(queue);
 }
