@@ -454,7 +454,7 @@ static int take_item(const struct taking *taking, const struct bundle_finding *f
 
 static int peek_all(const struct taking *taking, struct bundle *bundle)
 {
-	struct bundle_finding finding;
+	struct bundle_finding finding = { .fd_count = 0 };
 	int from = 0, none = -1, r;
 
 	/* each look begins where the last one ended */

@@ -1,5 +1,6 @@
 #include "daemon/recovery.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -252,9 +253,11 @@ static int restore_segments(struct recovery *recovery)
 		return -ENOMEM;
 	for (size_t i = 0; i < recovery->mark_count && r == 0; i++)
 		r = restore_segment(recovery, (void *)recovery->marks[i]);
-	for (size_t i = 0; i < recovery->segment_count; i++)
+	for (size_t i = 0; i < recovery->segment_count; i++) {
+		assert(recovery->segments[i]);
 		if (recovery->segments[i]->nest)
 			nest_relist(recovery->segments[i]);
+	}
 	return r;
 }
 
