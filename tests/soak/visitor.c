@@ -32,14 +32,13 @@ static void close_lane(void *handle)
 	shmc_atomic_close(handle);
 }
 
-static void name_it(const struct soak_seat *seat, char *name, size_t bytes)
+static void name_it(const struct soak_seat *seat, uint64_t number, char *name, size_t bytes)
 {
-	snprintf(name, bytes, "visitor/%u/%llu", seat->place,
-		 (unsigned long long)atomic_load(&seat->notes[NUMBER]));
+	snprintf(name, bytes, "visitor/%u/%llu", seat->place, (unsigned long long)number);
 }
 
-/* Whoever was here before may have left it, or not. */
-static void remove_it(struct soak_player *player, const char *name)
+/* Whoever was here before may have left it, or not. Return: whether it was there. */
+static bool remove_it(struct soak_player *player, const char *name)
 {
 	struct shmc_error error = { .text = "" };
 	enum shmc_result result;
@@ -48,6 +47,7 @@ static void remove_it(struct soak_player *player, const char *name)
 	do
 		result = shmc_unlink(player->client, name, &error);
 	while (result != SHMC_NOT_FOUND && soak_again(player, result, &error, &since_ns));
+	return result == SHMC_OK;
 }
 
 static void make_it(struct soak_player *player, const char *name)
@@ -72,10 +72,9 @@ static bool visit(struct soak_player *player)
 	uint64_t since_ns = 0;
 	char name[64];
 
-	name_it(seat, name, sizeof(name));
+	name_it(seat, atomic_load(&seat->notes[NUMBER]), name, sizeof(name));
 	remove_it(player, name);
-	atomic_fetch_add(&seat->notes[NUMBER], 1);
-	name_it(seat, name, sizeof(name));
+	name_it(seat, atomic_fetch_add(&seat->notes[NUMBER], 1) + 1, name, sizeof(name));
 	make_it(player, name);
 	while (soak_again(player,
 			  shmc_spsc_open(player->client, name, SHMC_SPSC_PRODUCER, &queue, &error),
@@ -97,24 +96,36 @@ static void play(struct soak_player *player)
 	soak_cell_play(player, &cell);
 }
 
+/*
+ * What somebody asked for and died can be made after his successor has looked for it: all of them are
+ * looked for again, and no more than that is there.
+ */
 static void account(struct soak_player *heir)
 {
 	struct soak_lane *lane = heir->lane;
-	char name[64];
 
 	for (uint32_t i = 0; i < lane->seat_count; i++) {
 		const struct soak_seat *seat = &heir->book->seats[lane->seats[i]];
+		uint64_t last = atomic_load(&seat->notes[NUMBER]), late = 0;
 
-		name_it(seat, name, sizeof(name));
-		remove_it(heir, name);
-		lane->account.messages += atomic_load(&seat->notes[NUMBER]);
+		for (uint64_t number = 1; number <= last; number++) {
+			char name[64];
+
+			name_it(seat, number, name, sizeof(name));
+			late += remove_it(heir, name);
+		}
+		if (late > atomic_load(&seat->lives))
+			soak_wrong(heir->book, seat, "%llu segments were left in %u lives",
+				   (unsigned long long)late, atomic_load(&seat->lives));
+		lane->account.messages += last;
 		lane->account.delivered += atomic_load(&seat->notes[MADE]);
+		lane->account.taken += late;
 	}
 }
 
 const struct soak_kind soak_visitor = {
 	.name = "visitor",
-	.lanes = 0, /* 1, to see names come back that were removed when the broker died */
+	.lanes = 1,
 	.create = create,
 	.roles = { { "visitor", 3, 1, play } },
 	.account = account,
