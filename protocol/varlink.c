@@ -195,7 +195,8 @@ static bool add_parameters(cJSON *message, const cJSON *parameters)
 		return cJSON_AddObjectToObject(message, "parameters");
 	if (!shmp_json_is_whole(parameters))
 		return false;
-	reference = cJSON_CreateObjectReference(parameters->child);
+	reference = cJSON_IsRaw(parameters) ? cJSON_CreateRaw(parameters->valuestring) :
+					      cJSON_CreateObjectReference(parameters->child);
 	if (reference && cJSON_AddItemToObject(message, "parameters", reference))
 		return true;
 	cJSON_Delete(reference);

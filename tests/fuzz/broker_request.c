@@ -35,6 +35,7 @@ static void begin(void)
 	options.bytes = options.bytes_per_uid = 1u << 20; /* what is larger is refused unmade */
 	FUZZ_CHECK(broker_init(&broker, &options) == 0);
 	broker.client_listener.broker = broker.control_listener.broker = &broker;
+	broker.client_listener.path = broker.control_listener.path = "nowhere";
 	broker.client_listener.interfaces = client;
 	broker.control_listener.interfaces = control;
 }
