@@ -32,7 +32,7 @@ static void start(struct sweep *sweep, struct stepper *stepper)
 
 static void measure(struct sweep *sweep, struct stepper_path *ret_path)
 {
-	struct stepper stepper = { 0 };
+	struct stepper stepper = { .may_stray = true }; /* a deadline looks at the clock */
 
 	start(sweep, &stepper);
 	stepper_measure(&stepper, ret_path);
@@ -42,7 +42,7 @@ static void measure(struct sweep *sweep, struct stepper_path *ret_path)
 
 static void die_at(struct sweep *sweep, const struct stepper_path *path, unsigned long point)
 {
-	struct stepper stepper = { 0 };
+	struct stepper stepper = { .may_stray = true }; /* a deadline looks at the clock */
 
 	start(sweep, &stepper);
 	sweep->point = point;

@@ -3,7 +3,8 @@
  * instruction. For each death the scene is set up anew; the child connects and prepares by itself, is
  * stepped through the call and killed; then `check` sees, in the parent, what the broker made of it.
  *
- * The calls take the same path every time: they do not wait, and nobody else is at the segment.
+ * The calls take the same path every time, but for a look at the clock that its change delays: they
+ * do not wait, and nobody else is at the segment.
  */
 #ifndef SHMT_SWEEP_H
 #define SHMT_SWEEP_H
