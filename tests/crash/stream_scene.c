@@ -1,6 +1,7 @@
 #include "tests/crash/stream_scene.h"
 
 #include <string.h>
+#include <sys/mman.h>
 
 #include "tests/support/ring.h"
 #include "tests/support/runner.h"
@@ -73,6 +74,27 @@ void scene_kill_everywhere(void (*operate)(void *), void (*check)(void *), const
 	scene.deaths.operate = operate;
 	scene.deaths.check = check;
 	deaths_everywhere(&scene.deaths);
+}
+
+/* In place, since handles point into it. */
+static void share_scene(void)
+{
+	struct scene *copy = malloc(sizeof(scene));
+
+	SHMT_REQUIRE(copy);
+	memcpy(copy, &scene, sizeof(scene));
+	SHMT_REQUIRE(mmap(&scene, sizeof(scene), PROT_READ | PROT_WRITE,
+			  MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == &scene);
+	memcpy(&scene, copy, sizeof(scene));
+	free(copy);
+}
+
+void scene_stop_everywhere(void (*operate)(void *), void (*meanwhile)(void *),
+			   void (*check)(void *), const char *how)
+{
+	share_scene();
+	scene.deaths.meanwhile = meanwhile;
+	scene_kill_everywhere(operate, check, how);
 }
 
 void scene_bury(uint32_t place)

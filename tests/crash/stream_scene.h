@@ -1,6 +1,6 @@
 /*
  * Stream scene: a stream in a certain state, an operation of one side, and the end of that side
- * after every instruction of it. See deaths.h.
+ * after every instruction of it, or it is stopped there. See deaths.h.
  *
  * Frames are numbered by their sequence numbers, and the number decides length and bytes. Before
  * the operation, first .. next - 1 are published and not given back.
@@ -25,7 +25,7 @@ enum {
 };
 
 struct scene {
-	struct shmt_stream stream;
+	_Alignas(SHMP_PAGE) struct shmt_stream stream;
 	struct shmp_stream_frame held[SCENE_HELD]; /* by the reader, before the operation */
 	uint64_t next;				   /* number of the next frame */
 	uint64_t first;				   /* number of the first that is not taken */
@@ -35,6 +35,7 @@ struct scene {
 	 * it is put back with the rest */
 	uint8_t *witness;
 	uint32_t flags[SCENE_NUMBERS]; /* of the frames that scene_drain got */
+	int r;			       /* what the operation of one who was stopped said */
 	const char *name;
 	char full_name[100];
 	struct deaths deaths;
@@ -56,6 +57,10 @@ void scene_compose(uint64_t size);
 
 /* @how: what the check does, beside the scene's name. */
 void scene_kill_everywhere(void (*operate)(void *), void (*check)(void *), const char *how);
+/* The same with one who is stopped while the others do @meanwhile, and goes on to the end. From now
+ * on what the child does to the scene is seen. */
+void scene_stop_everywhere(void (*operate)(void *), void (*meanwhile)(void *),
+			   void (*check)(void *), const char *how);
 
 #define SCENE_CHECK(condition_) DEATHS_CHECK(&scene.deaths, condition_)
 
