@@ -1,6 +1,6 @@
 /*
  * org.shmbroker: the session, what there is to make, and doorbells. Opening and closing segments
- * is in methods_create.c and methods_attach.c.
+ * is in methods_create.c, methods_unlink.c and methods_attach.c.
  */
 #include "daemon/methods_client.h"
 
@@ -13,6 +13,7 @@
 #include "daemon/attachment.h"
 #include "daemon/broker.h"
 #include "daemon/client.h"
+#include "daemon/liveness.h"
 #include "daemon/place.h"
 #include "daemon/segment.h"
 #include "daemon/session.h"
@@ -42,6 +43,23 @@ struct segment *method_segment(struct call *call, const char *name)
 		call_fault(call, SHMP_FAULT_NOT_FOUND, &(struct about){ .name = name },
 			   "there is no segment %s", name);
 	return segment;
+}
+
+void method_answer_dead(struct call *call)
+{
+	call_fault(call, SHMP_FAULT_STALE, &(struct about){ .name = NULL },
+		   "the caller, process %d, has ended", call_client(call)->credentials.pid);
+}
+
+/* What is said oneway nobody waits for. */
+bool method_caller_is_dead(struct call *call)
+{
+	int pidfd = call_client(call)->pidfd;
+
+	if (call->message.oneway || pidfd < 0 || !liveness_is_over(pidfd))
+		return false;
+	method_answer_dead(call);
+	return true;
 }
 
 /* Hello. */

@@ -1,7 +1,7 @@
 /*
  * What the methods of org.shmbroker share; they are spread over methods_client.c (session, kinds,
- * doorbells), methods_create.c and methods_attach.c. Finders answer the call when they find
- * nothing.
+ * doorbells), methods_create.c, methods_unlink.c and methods_attach.c. Finders answer the call when
+ * they find nothing.
  */
 #ifndef SHMBROKER_METHODS_CLIENT_H
 #define SHMBROKER_METHODS_CLIENT_H
@@ -18,6 +18,14 @@ void method_create(struct call *call);
 void method_unlink(struct call *call);
 void method_attach(struct call *call);
 void method_detach(struct call *call);
+
+/*
+ * Whether the kernel has reported the caller's end. The call may have lain in its socket since then,
+ * and whoever knows of that end counts on nothing happening for the dead any more.
+ */
+bool method_caller_is_dead(struct call *call);
+/* For nobody to read. */
+void method_answer_dead(struct call *call);
 
 /* The legal name under "name". */
 bool method_name(struct call *call, const char **ret_name);

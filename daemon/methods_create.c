@@ -1,9 +1,12 @@
 /*
- * org.shmbroker: Create and Unlink.
+ * org.shmbroker: Create.
  *
  * A creation takes its name at once, reserves its memory in a helper and becomes visible when it
  * is complete. Whoever wants the same name meanwhile waits and is then answered as if he had come
  * after: exactly one creates it, and nobody is told of a segment that then fails.
+ *
+ * Who has died by then has created nothing: whoever knows of his end and finds the name free is not
+ * surprised by it later. Who has only hung up may say it again.
  *
  * "arena:object" goes the same way, but for its memory: a piece of the arena's, which is cleared,
  * by a helper if that would take long.
@@ -396,12 +399,6 @@ static void retry_waiting(struct list *waiting)
 	}
 }
 
-static void tell(const char *kind, struct broker *broker, const struct client *who,
-		 const char *name)
-{
-	event_emit(broker, &(struct event){ .kind = kind, .who = who, .segment = name });
-}
-
 /* 0 where the kernel does not say. */
 static uint64_t huge_pages(const char *what)
 {
@@ -445,6 +442,11 @@ static void fail(struct segment *segment, struct call *creator, int error)
 {
 	uint64_t bytes = segment_bytes(segment);
 
+	if (error == -ECANCELED) {
+		if (creator)
+			method_answer_dead(creator);
+		return;
+	}
 	if (segment->parent && !segment->parent->is_linked) {
 		fail_for_want_of_parent(segment, creator);
 		return;
@@ -474,14 +476,18 @@ static void on_reserved(struct segment *segment, int result)
 		creator->making = NULL;
 	if (result == 0 && segment->parent && !segment->parent->is_linked)
 		result = -ENOENT;
+	if (segment_is_orphan(segment))
+		result = -ECANCELED;
 	if (result == 0)
 		result = segment_complete(segment);
 	if (result < 0) {
 		fail(segment, creator, result);
 		segment_unlink(segment);
 	} else {
-		tell("created", segment->broker, creator ? call_client(creator) : NULL,
-		     segment->name);
+		event_emit(segment->broker,
+			   &(struct event){ .kind = "created",
+					    .who = creator ? call_client(creator) : NULL,
+					    .segment = segment->name });
 		if (creator)
 			answer(creator, segment, true);
 	}
@@ -584,8 +590,7 @@ static void begin_inside(struct call *call, struct request *request)
 	segment->init = request->init;
 	segment->init_bytes = request->init_bytes;
 	request->init = NULL;
-	segment->creator = call;
-	call->making = segment;
+	segment_set_creator(segment, call);
 	r = clear(segment);
 	if (r == 0)
 		return;
@@ -622,8 +627,7 @@ static void begin(struct call *call, struct request *request)
 		answer_failure(call, request, r, quota);
 		return;
 	}
-	segment->creator = call;
-	call->making = segment;
+	segment_set_creator(segment, call);
 }
 
 /* A name that is free, taken, or being made. */
@@ -642,36 +646,9 @@ static void take_up(struct call *call, struct request *request)
 
 void method_create(struct call *call)
 {
-	struct request request;
+	struct request request = { .init = NULL };
 
-	if (read_request(call, &request))
+	if (!method_caller_is_dead(call) && read_request(call, &request))
 		take_up(call, &request);
 	free(request.init);
-}
-
-/* Unlink. */
-
-void method_unlink(struct call *call)
-{
-	const struct credentials *who = &call_client(call)->credentials;
-	struct segment *segment;
-	const char *name;
-	bool may;
-
-	if (!method_name(call, &name))
-		return;
-	segment = method_segment(call, name);
-	if (!segment)
-		return;
-	may = segment->parent ? policy_may_write(who, &segment->ownership) :
-				policy_may_manage(who, &segment->ownership);
-	if (!may) {
-		call_fault(call, SHMP_FAULT_DENIED, &(struct about){ .name = name },
-			   "user %u may not unlink %s: it is user %u's", who->uid, name,
-			   segment->ownership.uid);
-		return;
-	}
-	tell("unlinked", call_broker(call), call_client(call), name);
-	segment_unlink(segment);
-	call_done(call);
 }

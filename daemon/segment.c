@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -9,7 +10,10 @@
 
 #include "daemon/broker.h"
 #include "daemon/bundle.h"
+#include "daemon/call.h"
+#include "daemon/client.h"
 #include "daemon/ledger.h"
+#include "daemon/liveness.h"
 #include "daemon/nest.h"
 #include "protocol/doorbell.h"
 #include "protocol/varlink.h"
@@ -29,6 +33,13 @@ static void leave_parent(struct segment *segment)
 	segment_release(parent);
 }
 
+static void close_creator(struct segment *segment)
+{
+	if (segment->creator_pidfd >= 0)
+		close(segment->creator_pidfd);
+	segment->creator_pidfd = -1;
+}
+
 static void segment_free(struct segment *segment)
 {
 	assert(list_is_empty(&segment->waiting) && list_is_empty(&segment->pending));
@@ -44,6 +55,7 @@ static void segment_free(struct segment *segment)
 		leave_parent(segment);
 	nest_free(segment->nest);
 	shmp_segment_close(&segment->fds);
+	close_creator(segment);
 	free(segment->init);
 	free(segment->name);
 	free(segment);
@@ -63,6 +75,7 @@ static struct segment *allocate(const char *name, const struct shmp_plan *plan)
 	}
 	segment->plan = *plan;
 	segment->fds = SHMP_SEGMENT_FDS_NULL;
+	segment->creator_pidfd = -1;
 	list_init(&segment->pending);
 	list_init(&segment->waiting);
 	list_init(&segment->sibling);
@@ -203,6 +216,22 @@ int segment_new_inside(struct segment *parent, const char *name, const struct sh
 	return 0;
 }
 
+/* Of its own: the client goes with its connection, and the process may end later than that. */
+void segment_set_creator(struct segment *segment, struct call *creator)
+{
+	int pidfd = call_client(creator)->pidfd;
+
+	segment->creator = creator;
+	creator->making = segment;
+	if (pidfd >= 0 && !creator->message.oneway)
+		segment->creator_pidfd = fcntl(pidfd, F_DUPFD_CLOEXEC, 0);
+}
+
+bool segment_is_orphan(const struct segment *segment)
+{
+	return segment->creator_pidfd >= 0 && liveness_is_over(segment->creator_pidfd);
+}
+
 int segment_complete(struct segment *segment)
 {
 	struct shmp_segment map;
@@ -229,6 +258,7 @@ int segment_complete(struct segment *segment)
 	if (r < 0)
 		return r;
 	segment->is_ready = true;
+	close_creator(segment);
 	if (segment->parent)
 		nest_enlist(segment);
 	return 0;

@@ -70,6 +70,7 @@ struct segment {
 	void *init;	      /* what the creation brought, until it is complete */
 	size_t init_bytes;
 	struct call *creator;  /* while being made; NULL = hung up */
+	int creator_pidfd;     /* while being made; -1 = not known, or nobody has to live for it */
 	struct list waiting;   /* calls that want the same name, while being made */
 	struct place places[]; /* plan.endpoint_count */
 };
@@ -96,6 +97,10 @@ int segment_new_inside(struct segment *parent, const char *name, const struct sh
 int segment_restore(struct broker *broker, struct state_segment *kept, const char *name,
 		    const struct shmp_kind *kind, struct segment *parent,
 		    const struct bundle_finding *finding, struct segment **ret_segment);
+/* While it is being made: for whom. */
+void segment_set_creator(struct segment *segment, struct call *creator);
+/* Whether the process that it is being made for has ended. */
+bool segment_is_orphan(const struct segment *segment);
 /* Reserved by now: seals and initialises it and makes it visible. 0 or -errno. */
 int segment_complete(struct segment *segment);
 /* Frees the name, and those of all objects; the segment goes when nobody needs it any more. */
