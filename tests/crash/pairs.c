@@ -1,0 +1,513 @@
+#include "tests/crash/pairs.h"
+
+#include <elf.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/uio.h>
+
+#include "tests/interleave/access.h"
+#include "tests/support/runner.h"
+
+#if defined(__aarch64__)
+#define STACK(registers) ((registers)->sp)
+#define VECTORS		 NT_PRFPREG
+#else
+#define STACK(registers) ((registers)->rsp)
+#define VECTORS		 NT_X86_XSTATE
+#endif
+
+enum {
+	RED_ZONE = 128, /* bytes below the stack pointer that a function may use */
+	STACK_MAX = 65536,
+	/* Of an act with repair, which is looked at with each point of three: a spread of so many. */
+	SPREAD = STEPPER_SAMPLES ? 2 : 4,
+	/* Sanitizers multiply the points: one of so many. */
+	STRIDE = STEPPER_SAMPLES ? 7 : 1,
+};
+
+/* One of the processes. */
+struct actor {
+	struct pairs *pairs;
+	void (*operate)(struct actor *actor);
+	const struct pairs_act *act;
+	struct stepper stepper;
+	struct user_regs_struct begin;
+	bool has_ended;
+	unsigned long done;
+};
+
+/* Where one stands, to come back to. */
+struct spot {
+	struct user_regs_struct registers;
+	uint64_t vectors[1024];
+	size_t vector_bytes;
+	uint8_t stack[STACK_MAX];
+	size_t stack_bytes;
+	bool has_ended;
+	unsigned long done;
+};
+
+/* All memory that outlives a process. */
+struct shot {
+	uint8_t *ctl, *data, *own;
+};
+
+void *pairs_memory(size_t bytes)
+{
+	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	SHMT_REQUIRE(memory != MAP_FAILED);
+	return memory;
+}
+
+/* Memory */
+
+static void shot_open(const struct pairs *pairs, struct shot *ret_shot)
+{
+	const struct shmp_plan *plan = &pairs->segment->map.plan;
+
+	*ret_shot = (struct shot){ malloc(plan->ctl_bytes), malloc(plan->data_bytes + 1),
+				   malloc(pairs->own_bytes) };
+	SHMT_REQUIRE(ret_shot->ctl && ret_shot->data && ret_shot->own);
+}
+
+static void shot_close(struct shot *shot)
+{
+	free(shot->ctl);
+	free(shot->data);
+	free(shot->own);
+}
+
+static void take_shot(const struct pairs *pairs, struct shot *shot)
+{
+	const struct shmp_segment *map = &pairs->segment->map;
+
+	memcpy(shot->ctl, map->head, map->plan.ctl_bytes);
+	if (map->data)
+		memcpy(shot->data, map->data, map->plan.data_bytes);
+	memcpy(shot->own, pairs->own, pairs->own_bytes);
+}
+
+static void put_back(const struct pairs *pairs, const struct shot *shot)
+{
+	const struct shmp_segment *map = &pairs->segment->map;
+
+	memcpy(map->head, shot->ctl, map->plan.ctl_bytes);
+	if (map->data)
+		memcpy(map->data, shot->data, map->plan.data_bytes);
+	memcpy(pairs->own, shot->own, pairs->own_bytes);
+}
+
+static bool is_as_in(const struct pairs *pairs, const struct shot *shot)
+{
+	const struct shmp_segment *map = &pairs->segment->map;
+
+	return memcmp(map->head, shot->ctl, map->plan.ctl_bytes) == 0 &&
+	       (!map->data || memcmp(map->data, shot->data, map->plan.data_bytes) == 0) &&
+	       memcmp(pairs->own, shot->own, pairs->own_bytes) == 0;
+}
+
+/* Actors */
+
+static void nothing(void *context)
+{
+	(void)context;
+}
+
+static void run(void *context)
+{
+	struct actor *actor = context;
+
+	actor->operate(actor);
+}
+
+static void acts(struct actor *actor)
+{
+	actor->act->operate();
+}
+
+static void repairs(struct actor *actor)
+{
+	shmt_place_vacate(actor->pairs->segment, actor->act->place, true, 1);
+}
+
+static void start(struct actor *actor, struct pairs *pairs, void (*operate)(struct actor *actor),
+		  unsigned which)
+{
+	*actor = (struct actor){ .pairs = pairs, .operate = operate, .act = &pairs->act[which] };
+	stepper_start(&actor->stepper, nothing, run, actor);
+	stepper_save(&actor->stepper, &actor->begin);
+}
+
+static void rewind_to_begin(struct actor *actor)
+{
+	stepper_rewind(&actor->stepper, &actor->begin);
+	actor->has_ended = false;
+	actor->done = 0;
+}
+
+static void step(struct actor *actor)
+{
+	actor->has_ended = stepper_step(&actor->stepper) == STEPPER_ENDED;
+	actor->done += !actor->has_ended;
+}
+
+static void run_to_end(struct actor *actor)
+{
+	if (!actor->has_ended)
+		SHMT_REQUIRE(stepper_run(&actor->stepper) == STEPPER_ENDED);
+	actor->has_ended = true;
+}
+
+static struct iovec stack_of(const struct actor *actor, const struct user_regs_struct *registers)
+{
+	struct iovec stack = { .iov_base = (void *)(STACK(registers) - RED_ZONE),
+			       .iov_len = STACK(&actor->begin) - STACK(registers) + RED_ZONE };
+
+	SHMT_REQUIRE(stack.iov_len <= STACK_MAX);
+	return stack;
+}
+
+static void note_spot(const struct actor *actor, struct spot *ret_spot)
+{
+	struct iovec vectors = { ret_spot->vectors, sizeof(ret_spot->vectors) };
+	struct iovec there, here = { .iov_base = ret_spot->stack };
+
+	ret_spot->has_ended = actor->has_ended;
+	ret_spot->done = actor->done;
+	if (actor->has_ended)
+		return;
+	stepper_save(&actor->stepper, &ret_spot->registers);
+	SHMT_REQUIRE(ptrace(PTRACE_GETREGSET, actor->stepper.pid, VECTORS, &vectors) == 0);
+	ret_spot->vector_bytes = vectors.iov_len;
+	there = stack_of(actor, &ret_spot->registers);
+	here.iov_len = ret_spot->stack_bytes = there.iov_len;
+	SHMT_REQUIRE(process_vm_readv(actor->stepper.pid, &here, 1, &there, 1, 0) ==
+		     (ssize_t)there.iov_len);
+}
+
+static void go_back(struct actor *actor, struct spot *spot)
+{
+	struct iovec vectors = { spot->vectors, spot->vector_bytes };
+	struct iovec there, here = { spot->stack, spot->stack_bytes };
+
+	actor->has_ended = spot->has_ended;
+	actor->done = spot->done;
+	if (spot->has_ended)
+		return;
+	there = stack_of(actor, &spot->registers);
+	stepper_rewind(&actor->stepper, &spot->registers);
+	SHMT_REQUIRE(ptrace(PTRACE_SETREGSET, actor->stepper.pid, VECTORS, &vectors) == 0);
+	SHMT_REQUIRE(process_vm_writev(actor->stepper.pid, &here, 1, &there, 1, 0) ==
+		     (ssize_t)there.iov_len);
+}
+
+static bool is_in(uintptr_t address, const void *begin, size_t bytes)
+{
+	return begin && address - (uintptr_t)begin < bytes;
+}
+
+/*
+ * Whether it matters that it is stopped here and not before: the next instruction touches the
+ * segment or calls the kernel, or that is not known.
+ */
+static bool is_point(const struct actor *actor)
+{
+#if ACCESS_WORKS
+	const struct shmp_segment *map = &actor->pairs->segment->map;
+	struct user_regs_struct registers;
+	struct access access;
+
+	if (actor->has_ended || actor->done == 0)
+		return true;
+	stepper_save(&actor->stepper, &registers);
+	/* a fork has its parent's code where its parent has it */
+	if (!access_decode((const uint8_t *)registers.rip, &registers, &access))
+		return true;
+	for (unsigned i = 0; i < access.count; i++)
+		if (is_in(access.address[i], map->head, map->plan.ctl_bytes) ||
+		    is_in(access.address[i], map->data,
+			  shmp_segment_data_room(&map->plan, map->mirrored)))
+			return true;
+	return access.is_system_call;
+#else
+	(void)actor;
+	return true;
+#endif
+}
+
+/* Leads @actor from its beginning to its end; @see where its death would leave something else. */
+static void lead(struct actor *actor, unsigned long stride, void (*see)(void *context),
+		 void *context)
+{
+	struct pairs *pairs = actor->pairs;
+	unsigned long *at = &pairs->at[actor->act - pairs->act], seen = 0;
+	bool is_first = true;
+	struct shot shot;
+
+	shot_open(pairs, &shot);
+	for (rewind_to_begin(actor);; step(actor)) {
+		bool is_new = is_first || !is_as_in(pairs, &shot);
+
+		is_first = false;
+		if (is_new) {
+			take_shot(pairs, &shot);
+			*at = actor->done;
+			if (seen++ % stride == 0 || actor->has_ended) {
+				see(context);
+				put_back(pairs, &shot);
+			}
+		}
+		if (actor->has_ended)
+			break;
+	}
+	shot_close(&shot);
+}
+
+static void count(void *context)
+{
+	++*(unsigned long *)context;
+}
+
+/* Cases */
+
+struct stage {
+	struct pairs *pairs;
+	struct actor actor[2], broker;
+	struct shot shot;  /* of the case that several things are tried on */
+	struct spot *spot; /* of whoever comes back */
+	unsigned long cases;
+	bool succeeds;
+};
+
+static void bury(struct pairs *pairs, unsigned which)
+{
+	shmt_place_vacate(pairs->segment, pairs->act[which].place, true, 1);
+}
+
+static void judge(struct pairs *pairs, const char *way)
+{
+	const struct shmt_segment *segment = pairs->segment;
+
+	pairs->way = way;
+	for (unsigned i = 0; i < 2; i++) {
+		uint32_t place = pairs->act[i].place;
+
+		if (!pairs->is_dead[i])
+			continue;
+		PAIRS_CHECK(pairs, !segment->kind->waits(&segment->map, place));
+		if (shmp_endpoint_is_open(shmp_endpoint_look(&segment->map.endpoints[place])))
+			pairs->take_up(place);
+	}
+	pairs->judge();
+}
+
+static void stage_open(struct stage *stage, struct pairs *pairs)
+{
+	*stage = (struct stage){ .pairs = pairs, .spot = malloc(sizeof(*stage->spot)) };
+	SHMT_REQUIRE(stage->spot);
+	shot_open(pairs, &stage->shot);
+	for (unsigned i = 0; i < 2; i++)
+		start(&stage->actor[i], pairs, acts, i);
+	memset(pairs->at, 0, sizeof(pairs->at));
+	pairs->is_dead[0] = pairs->is_dead[1] = true;
+}
+
+static void stage_close(struct stage *stage, const char *what, const char *unit)
+{
+	for (unsigned i = 0; i < 2; i++)
+		stepper_kill(&stage->actor[i].stepper);
+	shot_close(&stage->shot);
+	free(stage->spot);
+	printf("# %s%s: %lu %s\n", stage->pairs->name, what, stage->cases, unit);
+}
+
+/* Both */
+
+static void both_are_dead(void *context)
+{
+	struct stage *stage = context;
+	struct pairs *pairs = stage->pairs;
+
+	take_shot(pairs, &stage->shot);
+	bury(pairs, 0);
+	bury(pairs, 1);
+	judge(pairs, "the first is repaired first");
+	put_back(pairs, &stage->shot);
+	bury(pairs, 1);
+	bury(pairs, 0);
+	judge(pairs, "the second is repaired first");
+	put_back(pairs, &stage->shot);
+	/* as a broker finds them that was not there when they died */
+	for (unsigned i = 0; i < 2; i++) {
+		struct shmp_endpoint *place = &pairs->segment->map.endpoints[pairs->act[i].place];
+
+		shmp_endpoint_set_state(place, shmp_endpoint_incarnation(place),
+					SHMP_ENDPOINT_DYING);
+	}
+	bury(pairs, stage->cases % 2);
+	bury(pairs, 1 - stage->cases % 2);
+	judge(pairs, "both are known to be dead before one is repaired");
+	stage->cases++;
+}
+
+static void first_is_dead(void *context)
+{
+	struct stage *stage = context;
+
+	lead(&stage->actor[1], STRIDE, both_are_dead, stage);
+}
+
+static void die(struct pairs *pairs)
+{
+	struct stage stage;
+
+	stage_open(&stage, pairs);
+	lead(&stage.actor[0], STRIDE, first_is_dead, &stage);
+	stage_close(&stage, ", both die", "pairs of kill points");
+}
+
+/* In repair */
+
+static void another_dies_in_repair(void *context)
+{
+	struct stage *stage = context;
+	struct pairs *pairs = stage->pairs;
+
+	take_shot(pairs, &stage->shot);
+	run_to_end(&stage->broker);
+	bury(pairs, 1);
+	judge(pairs, "the repair ends, and another begins");
+	put_back(pairs, &stage->shot);
+	go_back(&stage->broker, stage->spot);
+	/* the broker dies here, too, and its successor finds both */
+	bury(pairs, 1);
+	bury(pairs, 0);
+	judge(pairs, "the next broker repairs the second one, and the first one again");
+	stage->cases++;
+}
+
+/* What of the first one's repair is done matters: who dies now may have seen some of it. */
+static void is_being_repaired(void *context)
+{
+	struct stage *stage = context;
+	struct actor *broker = &stage->broker;
+	unsigned long seen = 0;
+	struct shot shot;
+
+	shot_open(stage->pairs, &shot);
+	for (rewind_to_begin(broker);; step(broker)) {
+		if ((is_point(broker) && seen++ % STRIDE == 0) || broker->has_ended) {
+			stage->pairs->at[2] = broker->done;
+			take_shot(stage->pairs, &shot);
+			note_spot(broker, stage->spot);
+			lead(&stage->actor[1], STRIDE, another_dies_in_repair, stage);
+			put_back(stage->pairs, &shot);
+			go_back(broker, stage->spot);
+		}
+		if (broker->has_ended)
+			break;
+	}
+	shot_close(&shot);
+}
+
+static void die_in_repair(struct pairs *pairs)
+{
+	unsigned long deaths = 0;
+	struct stage stage;
+	struct shot before;
+
+	stage_open(&stage, pairs);
+	shot_open(pairs, &before);
+	take_shot(pairs, &before);
+	start(&stage.broker, pairs, repairs, 0);
+	lead(&stage.actor[0], 1, count, &deaths);
+	put_back(pairs, &before);
+	lead(&stage.actor[0], (deaths + SPREAD - 1) / SPREAD, is_being_repaired, &stage);
+	put_back(pairs, &before);
+	stepper_kill(&stage.broker.stepper);
+	shot_close(&before);
+	stage_close(&stage, ", the second while the first is repaired", "kill points");
+}
+
+/* Standing by */
+
+static void goes_on_beside_a_death(void *context)
+{
+	struct stage *stage = context;
+	struct pairs *pairs = stage->pairs;
+
+	bury(pairs, 0);
+	if (stage->succeeds) {
+		pairs->take_up(pairs->act[0].place);
+		pairs->move(pairs->act[0].place);
+	}
+	run_to_end(&stage->actor[1]);
+	judge(pairs, stage->succeeds ? "the first is succeeded at once" : "the first is repaired");
+	go_back(&stage->actor[1], stage->spot);
+	stage->cases++;
+}
+
+static void stand_by(struct pairs *pairs, bool succeeds)
+{
+	struct actor *stopped;
+	unsigned long seen = 0;
+	struct stage stage;
+	struct shot before;
+
+	stage_open(&stage, pairs);
+	stage.succeeds = succeeds;
+	pairs->is_dead[1] = false;
+	stopped = &stage.actor[1];
+	shot_open(pairs, &before);
+	take_shot(pairs, &before);
+	for (rewind_to_begin(stopped); !stopped->has_ended; step(stopped)) {
+		if (!is_point(stopped) || seen++ % STRIDE != 0)
+			continue;
+		pairs->at[1] = stopped->done;
+		take_shot(pairs, &stage.shot);
+		note_spot(stopped, stage.spot);
+		lead(&stage.actor[0], STRIDE, goes_on_beside_a_death, &stage);
+		put_back(pairs, &stage.shot);
+	}
+	put_back(pairs, &before);
+	shot_close(&before);
+	stage_close(&stage,
+		    succeeds ? ", the second stands by, the first is succeeded" :
+			       ", the second stands by",
+		    "kill points");
+}
+
+void pairs_go(struct pairs *pairs, enum pairs_way way)
+{
+	switch (way) {
+	case PAIRS_DIE:
+		die(pairs);
+		break;
+	case PAIRS_DIE_IN_REPAIR:
+		die_in_repair(pairs);
+		break;
+	case PAIRS_STAND_BY:
+		stand_by(pairs, false);
+		break;
+	case PAIRS_SUCCEED:
+		stand_by(pairs, true);
+		break;
+	}
+}
+
+void pairs_fail(const struct pairs *pairs, const char *file, int line, const char *condition)
+{
+	ck_abort_msg("%s:%d: %s; %s: %lu and %lu instructions done, %lu of a repair; %s", file,
+		     line, condition, pairs->name, pairs->at[0], pairs->at[1], pairs->at[2],
+		     pairs->way);
+}
+
+int pairs_main(int argc, char **argv)
+{
+	return STEPPER_WORKS ? shmt_run(argc, argv) :
+			       shmt_skip("there is no single-stepping on this processor");
+}
