@@ -51,8 +51,9 @@ struct broker {
 	struct list clients; /* connected or in quarantine, oldest first */
 	struct events events;
 	struct list disposals;
-	struct state state;	/* none where nobody keeps it */
-	struct bundles bundles; /* what belongs to it */
+	struct state state;	      /* none where nobody keeps it */
+	struct bundles bundles;	      /* what belongs to it */
+	struct state_unlinks unlinks; /* without a state */
 	struct broker_counters counters;
 	uint64_t client_serial;
 	uint64_t generation; /* of the segment made last */

@@ -161,6 +161,43 @@ void ledger_unlinked(const struct segment *segment)
 	set_flags(segment, 0, STATE_LINKED);
 }
 
+static struct state_unlinks *unlinks_of(struct broker *broker)
+{
+	return state_is_there(&broker->state) ? &state_head(&broker->state)->unlinks :
+						&broker->unlinks;
+}
+
+void ledger_unlink(const struct segment *segment, uint64_t tag)
+{
+	struct state_unlinks *unlinks = unlinks_of(segment->broker);
+	uint64_t count = state_read(&unlinks->count);
+	struct state_unlink *call = &unlinks->calls[count % STATE_UNLINKS];
+
+	state_write(&call->tag, 0);
+	call->generation = segment->generation;
+	state_write(&call->tag, tag);
+	state_write(&unlinks->count, count + 1);
+}
+
+bool ledger_knows_unlink(struct broker *broker, uint64_t tag)
+{
+	const struct state_unlinks *unlinks = unlinks_of(broker);
+
+	for (size_t i = 0; i < STATE_UNLINKS; i++)
+		if (state_read(&unlinks->calls[i].tag) == tag)
+			return true;
+	return false;
+}
+
+void ledger_forget_unlink(const struct segment *segment)
+{
+	struct state_unlinks *unlinks = unlinks_of(segment->broker);
+
+	for (size_t i = 0; i < STATE_UNLINKS; i++)
+		if (unlinks->calls[i].generation == segment->generation)
+			state_write(&unlinks->calls[i].tag, 0);
+}
+
 void ledger_strangers(const struct segment *segment)
 {
 	set_flags(segment, STATE_STRANGERS, 0);

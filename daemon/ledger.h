@@ -13,6 +13,7 @@
 #ifndef SHMBROKER_LEDGER_H
 #define SHMBROKER_LEDGER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "daemon/state.h"
@@ -26,6 +27,11 @@ struct segment;
 int ledger_segment(struct segment *segment);
 /* Its name is free. */
 void ledger_unlinked(const struct segment *segment);
+/* It is about to be unlinked by a call with @tag: who says that call again has done it once. */
+void ledger_unlink(const struct segment *segment, uint64_t tag);
+bool ledger_knows_unlink(struct broker *broker, uint64_t tag);
+/* Of a broker that died between the two. */
+void ledger_forget_unlink(const struct segment *segment);
 /* Its nest has strangers. */
 void ledger_strangers(const struct segment *segment);
 /* The last use of it; its memory is given back. */

@@ -376,7 +376,7 @@ static const struct method methods[] = {
 	  method_create },
 	{ "Attach", "name kind role kind_version options", method_attach },
 	{ "Detach", "id endpoint incarnation", method_detach },
-	{ "Unlink", "name", method_unlink },
+	{ "Unlink", "name tag", method_unlink },
 	{ "Kinds", "", kinds },
 	{ "MakeDoorbell", "id endpoint incarnation", make_doorbell },
 	{ "TakeDoorbell", "id endpoint", take_doorbell },

@@ -3,6 +3,7 @@
  */
 #include "daemon/broker.h"
 #include "daemon/client.h"
+#include "daemon/ledger.h"
 #include "daemon/methods_client.h"
 #include "daemon/segment.h"
 
@@ -23,15 +24,24 @@ void method_unlink(struct call *call)
 {
 	struct segment *segment;
 	const char *name;
+	uint64_t tag = 0;
 
-	if (method_caller_is_dead(call) || !method_name(call, &name))
+	if (method_caller_is_dead(call) || !method_name(call, &name) ||
+	    !call_u64_optional(call, "tag", INT64_MAX, &tag))
 		return;
+	/* said again, by one who did not get the answer; what has that name now is another */
+	if (tag != 0 && ledger_knows_unlink(call_broker(call), tag)) {
+		call_done(call);
+		return;
+	}
 	segment = method_segment(call, name);
 	if (!segment || !check_rights(call, segment))
 		return;
 	event_emit(
 		call_broker(call),
 		&(struct event){ .kind = "unlinked", .who = call_client(call), .segment = name });
+	if (tag != 0)
+		ledger_unlink(segment, tag);
 	segment_unlink(segment);
 	call_done(call);
 }

@@ -257,6 +257,8 @@ static int restore_segments(struct recovery *recovery)
 		assert(recovery->segments[i]);
 		if (recovery->segments[i]->nest)
 			nest_relist(recovery->segments[i]);
+		if (recovery->segments[i]->is_linked)
+			ledger_forget_unlink(recovery->segments[i]);
 	}
 	return r;
 }

@@ -41,6 +41,20 @@ enum state_type {
 	STATE_TYPES = 5,
 };
 
+/* A call that unlinked the segment of this generation. */
+struct state_unlink {
+	_Atomic uint64_t tag; /* last; 0 = none, or it was begun and did nothing */
+	uint64_t generation;
+};
+
+#define STATE_UNLINKS 16u /* broker and answer are lost together: more than one at once is rare */
+
+struct state_unlinks {
+	_Atomic uint64_t
+		count; /* of all there ever were: the next is calls[count % STATE_UNLINKS] */
+	struct state_unlink calls[STATE_UNLINKS];
+};
+
 struct state_head {
 	_Atomic uint64_t magic; /* last */
 	uint32_t version;
@@ -53,6 +67,7 @@ struct state_head {
 	_Atomic uint64_t client_serial;
 	_Atomic uint64_t item;
 	_Atomic uint64_t restarts;
+	struct state_unlinks unlinks; /* the newest */
 };
 
 /* Of every block. */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -228,6 +229,14 @@ static const char *client_method(char *buffer, size_t bytes, const char *method)
 	return buffer;
 }
 
+void shmc__client_add_tag(cJSON *parameters)
+{
+	uint64_t tag = 0;
+
+	if (getrandom(&tag, sizeof(tag), GRND_NONBLOCK) == sizeof(tag) && tag >> 11 != 0)
+		shmp_json_add_u64(parameters, "tag", tag >> 11);
+}
+
 enum shmc_result shmc__client_call(struct shmc_client *client, const char *method,
 				   const cJSON *parameters, uint64_t session, shmc__reply_fn late,
 				   struct shmc__reply *ret_reply, struct shmc_error *error)
@@ -242,7 +251,6 @@ enum shmc_result shmc__client_call(struct shmc_client *client, const char *metho
 	client_method(full, sizeof(full), method);
 	/* A broker that was restarted may be noticed by the call only: then it is made again. */
 	for (int attempt = 0; attempt < CLIENT_ATTEMPTS; attempt++) {
-		client->is_repeated = attempt > 0;
 		result = client_ensure(client, deadline_ns, error);
 		if (result != SHMC_OK)
 			return result;
@@ -511,12 +519,10 @@ enum shmc_result shmc_unlink(struct shmc_client *client, const char *name, struc
 		return result;
 	parameters = cJSON_CreateObject();
 	shmp_json_add_text(parameters, "name", name);
+	shmc__client_add_tag(parameters);
 	result = shmc__client_call(client, "Unlink", parameters, 0, NULL, &reply, error);
 	if (result == SHMC_OK)
 		shmc__reply_deinit(&reply);
-	/* the first call did it, and the answer was lost with the broker */
-	if (result == SHMC_NOT_FOUND && client->is_repeated)
-		result = SHMC_OK;
 	cJSON_Delete(parameters);
 	shmc__client_leave(client);
 	return result;

@@ -40,7 +40,6 @@ struct shmc_client {
 	char epoch[SHMC__TOKEN_BYTES];
 	char token[SHMC__TOKEN_BYTES]; /* "" before the first session */
 	uint64_t session;	       /* counts the sessions, from 1 */
-	bool is_repeated; /* the call under way was made before, and its answer did not come */
 	struct shmc__object *objects;
 	/* set without the mutex: some object has a ring to send */
 	_Atomic bool owes_ring;
@@ -59,6 +58,9 @@ void shmc__client_leave(struct shmc_client *client);
 enum shmc_result shmc__client_call(struct shmc_client *client, const char *method,
 				   const cJSON *parameters, uint64_t session, shmc__reply_fn late,
 				   struct shmc__reply *ret_reply, struct shmc_error *error);
+
+/* Made again for want of an answer, the call finds by it what it did. */
+void shmc__client_add_tag(cJSON *parameters);
 
 /*
  * Sends org.shmbroker.@method, inside, without waiting for anything; makes a new connection if

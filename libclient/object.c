@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
-#include <sys/random.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -16,15 +15,6 @@ static enum shmc_result object_check_name(const char *name, struct shmc_error *e
 	const char *wrong = shmp_name_check(name);
 
 	return wrong ? shmc__error(error, SHMC_INVALID, "name: %s", wrong) : SHMC_OK;
-}
-
-/* Made again for want of an answer, the call finds by it what it made. */
-static void object_add_tag(cJSON *parameters)
-{
-	uint64_t tag = 0;
-
-	if (getrandom(&tag, sizeof(tag), GRND_NONBLOCK) == sizeof(tag) && tag >> 11 != 0)
-		shmp_json_add_u64(parameters, "tag", tag >> 11);
 }
 
 static void object_add_init(cJSON *parameters, const void *init, size_t bytes)
@@ -112,7 +102,7 @@ enum shmc_result shmc__object_create_with(struct shmc_client *client, const char
 	if (mode != 0 || !shmp_name_object(name))
 		shmp_json_add_u64(parameters, "mode", mode != 0 ? mode : SHMC_MODE_PRIVATE);
 	shmp_json_add_bool(parameters, "reuse", reuse);
-	object_add_tag(parameters);
+	shmc__client_add_tag(parameters);
 	if (init)
 		object_add_init(parameters, init, init_bytes);
 	result = shmc__client_call(client, "Create", parameters, 0, NULL, &reply, error);

@@ -24,6 +24,7 @@
 #include "daemon/attachment.h"
 #include "daemon/broker.h"
 #include "daemon/client.h"
+#include "daemon/ledger.h"
 #include "daemon/log.h"
 #include "daemon/nest.h"
 #include "daemon/place.h"
@@ -40,6 +41,7 @@ struct act {
 	void (*prepare)(void); /* beyond the base of all; NULL: nothing */
 	void (*operate)(void);
 	void (*outcome)(void); /* what a successor finds once all of it was done; NULL: nothing */
+	void (*always)(void);  /* what it finds in any case; NULL: nothing */
 	bool takes_over;       /* what dies is a second broker, as it takes over */
 };
 
@@ -198,8 +200,11 @@ static void repairs(void)
 	repair_client(dying);
 }
 
+#define TAG 77u
+
 static void unlinks(void)
 {
+	ledger_unlink(made, TAG);
 	segment_unlink(made);
 }
 
@@ -374,6 +379,12 @@ static void is_unlinked(void)
 	CHECK(!found("made"));
 }
 
+/* Or else the call that is said again would do nothing, or say that there was nothing to do. */
+static void is_unlinked_and_known(void)
+{
+	CHECK(!found("made") == ledger_knows_unlink(&broker, TAG));
+}
+
 static void base_is_unlinked(void)
 {
 	CHECK(!found("base") && found("arena"));
@@ -420,6 +431,8 @@ static void check_successor(void)
 	await_repairs();
 	if (has_ended && act->outcome)
 		act->outcome();
+	if (act->always)
+		act->always();
 	for (size_t i = 0; i < broker.registry.count; i++)
 		check_sane(broker.registry.segments[i]);
 	check_deaths(found("base"));
@@ -604,7 +617,7 @@ DIES(dies_while_it_detaches, .name = "detach", .prepare = has_bell, .operate = l
      .outcome = is_detached)
 DIES(dies_while_it_repairs, .name = "repair", .operate = repairs, .outcome = is_recorded)
 DIES(dies_while_it_unlinks, .name = "unlink", .prepare = creates, .operate = unlinks,
-     .outcome = is_unlinked)
+     .outcome = is_unlinked, .always = is_unlinked_and_known)
 DIES(dies_while_it_unlinks_what_is_held, .name = "unlink what is held",
      .operate = unlinks_what_is_held, .outcome = base_is_unlinked)
 DIES(dies_while_it_unlinks_an_arena, .name = "unlink an arena", .prepare = creates_inside,

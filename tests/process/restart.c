@@ -299,6 +299,28 @@ TEST(a_creation_said_again_is_the_same_creation)
 	end();
 }
 
+TEST(an_unlink_said_again_is_the_same_unlink)
+{
+	struct shmt_raw *raw;
+
+	begin();
+	raw = shmt_hello(broker.address);
+	ck_assert_str_eq(shmt_raw_call(raw, "Create", "{'name':'a','kind':'spsc'}"), "");
+	ck_assert_str_eq(shmt_raw_call(raw, "Unlink", "{'name':'a','tag':77}"), "");
+	kill_broker();
+	shmt_raw_close(raw);
+	raw = shmt_hello(broker.address);
+	ck_assert_str_eq(shmt_raw_call(raw, "Unlink", "{'name':'a','tag':78}"), "NotFound");
+	ck_assert_str_eq(shmt_raw_call(raw, "Unlink", "{'name':'a','tag':77}"), "");
+	/* what has the name by now is another */
+	ck_assert_str_eq(shmt_raw_call(raw, "Create", "{'name':'a','kind':'spsc'}"), "");
+	ck_assert_str_eq(shmt_raw_call(raw, "Unlink", "{'name':'a','tag':77}"), "");
+	ck_assert_str_eq(shmt_raw_call(raw, "Unlink", "{'name':'a','tag':79}"), "");
+	ck_assert_str_eq(shmt_raw_call(raw, "Unlink", "{'name':'a','tag':80}"), "NotFound");
+	shmt_raw_close(raw);
+	end();
+}
+
 TEST(what_a_client_was_not_told_of_is_given_back)
 {
 	struct shmt_raw *raw;

@@ -146,6 +146,13 @@ static void drop(void)
 	shmt_assert_ok(shmc_unlink(client, "new", &error));
 }
 
+static void drop_nothing(void)
+{
+	struct shmc_error error;
+
+	shmt_assert_result(shmc_unlink(client, "never", &error), SHMC_NOT_FOUND);
+}
+
 static struct shmc_spsc *opened;
 
 static void open_new(void)
@@ -273,6 +280,7 @@ static void kill_at_every_call(const struct act *act)
 
 KILLED_IN(a_creation_happens_once, nothing, create, drop)
 KILLED_IN(an_unlink_happens_once, create, drop, nothing)
+KILLED_IN(what_never_was_is_not_found_by_who_asks_twice, nothing, drop_nothing, nothing)
 KILLED_IN(an_open_happens_once, create, open_new, close_and_drop)
 KILLED_IN(a_close_happens_once, create_and_open, close_new, drop)
 KILLED_IN(a_doorbell_is_given, open_receiver, ask_for_doorbell, close_and_drop)
