@@ -18,14 +18,6 @@ static void *shared(size_t bytes)
 	return address;
 }
 
-#define CHECK(scene_, condition_)                                                              \
-	do {                                                                                   \
-		if (!(condition_))                                                             \
-			ck_abort_msg("%s:%d: %s, %lu instructions done%s", __FILE__, __LINE__, \
-				     #condition_, (scene_)->point,                             \
-				     (scene_)->has_ended ? ", all of them" : "");              \
-	} while (0)
-
 /* Moves of the living */
 
 static uint64_t size_of(uint64_t number)
@@ -33,7 +25,7 @@ static uint64_t size_of(uint64_t number)
 	return number * 67 % (LONGEST + 1);
 }
 
-static int push(struct scene *scene, uint32_t i)
+int scene_push(struct scene *scene, uint32_t i)
 {
 	int r;
 
@@ -46,17 +38,24 @@ static int push(struct scene *scene, uint32_t i)
 }
 
 /* By its length, which is one number's; the numbers are few enough. */
-static uint64_t number_of(struct scene *scene, const struct shmp_broadcast_message *message)
+uint64_t scene_number_of(struct scene *scene, const struct shmp_broadcast_message *message)
 {
 	for (uint64_t number = 1; number < scene->next; number++)
 		if (size_of(number) == message->size &&
 		    shmt_message_is(message->data, message->size, number))
 			return number;
-	CHECK(scene, !"the message is none that was sent");
+	SCENE_CHECK(scene, !"the message is none that was sent");
 	return 0;
 }
 
-static int pop(struct scene *scene, uint32_t i)
+void scene_note(struct scene *scene, uint32_t i, uint64_t number)
+{
+	scene->seen[i][number]++;
+	if (scene->got[i] < NUMBERS)
+		scene->order[i][scene->got[i]++] = number;
+}
+
+int scene_pop(struct scene *scene, uint32_t i)
 {
 	struct shmp_broadcast_message message;
 	uint8_t buffer[LONGEST];
@@ -65,44 +64,44 @@ static int pop(struct scene *scene, uint32_t i)
 
 	if (r != SHMP_DONE)
 		return r;
-	number = number_of(scene, &message);
-	scene->seen[i][number]++;
+	number = scene_number_of(scene, &message);
+	scene_note(scene, i, number);
 	return r;
 }
 
 /* Two readers get all that there is; one of them may have been lapped where that is allowed. */
-static void drain(struct scene *scene)
+void scene_drain(struct scene *scene)
 {
 	for (uint32_t i = READERS; i < READERS + 2; i++) {
 		int r;
 
-		while ((r = pop(scene, i)) == SHMP_DONE)
+		while ((r = scene_pop(scene, i)) == SHMP_DONE)
 			;
-		CHECK(scene, r == SHMP_EMPTY);
+		SCENE_CHECK(scene, r == SHMP_EMPTY);
 	}
 }
 
-static void attach_writer(struct scene *scene, uint32_t i)
+static void scene_attach_writer(struct scene *scene, uint32_t i)
 {
 	shmt_broadcast_attach_writer(&scene->broadcast, i, &scene->writer[i]);
 }
 
-static void attach_reader(struct scene *scene, uint32_t i)
+static void scene_attach_reader(struct scene *scene, uint32_t i)
 {
 	shmt_broadcast_attach_reader(&scene->broadcast, i, SHMP_BROADCAST_FROM_NEWEST, 0,
 				     &scene->reader[i]);
 }
 
 /* The broker's part; it, too, dies after some of the repairs. */
-static void bury(struct scene *scene, uint32_t place)
+void scene_bury(struct scene *scene, uint32_t place)
 {
 	const struct shmp_endpoint *self = &scene->broadcast.segment.map.endpoints[place];
 
 	shmt_place_vacate(&scene->broadcast.segment, place, true, 1 + (int)(scene->point % 3));
-	CHECK(scene, place >= scene->broadcast.writers || atomic_load(&self->intent[0]) == 0);
-	CHECK(scene,
-	      (scene->is_exclusive && place == DEAD_WRITER) || atomic_load(&self->cursor) == 0);
-	CHECK(scene, !shmp_broadcast_kind.waits(&scene->broadcast.segment.map, place));
+	SCENE_CHECK(scene, place >= scene->broadcast.writers || atomic_load(&self->intent[0]) == 0);
+	SCENE_CHECK(scene, (scene->is_exclusive && place == DEAD_WRITER) ||
+				   atomic_load(&self->cursor) == 0);
+	SCENE_CHECK(scene, !shmp_broadcast_kind.waits(&scene->broadcast.segment.map, place));
 }
 
 /* States before the operation */
@@ -115,22 +114,22 @@ void is_fresh(struct scene *scene)
 void has_some(struct scene *scene)
 {
 	for (uint32_t i = 0; i < 3; i++)
-		push(scene, scene->is_exclusive ? 0 : WRITERS + i % 2);
+		scene_push(scene, scene->is_exclusive ? 0 : WRITERS + i % 2);
 }
 
 void is_laps_later(struct scene *scene)
 {
 	for (uint32_t i = 0; i < 40; i++) {
-		push(scene, scene->is_exclusive ? 0 : WRITERS + i % 2);
+		scene_push(scene, scene->is_exclusive ? 0 : WRITERS + i % 2);
 		for (uint32_t k = 0; k < 3; k++)
-			pop(scene, k);
+			scene_pop(scene, k);
 	}
 	has_some(scene);
 }
 
 void is_full(struct scene *scene)
 {
-	while (push(scene, WRITERS) == SHMP_DONE)
+	while (scene_push(scene, WRITERS) == SHMP_DONE)
 		;
 }
 
@@ -141,9 +140,9 @@ void begins_with_padding(struct scene *scene)
 	for (int i = 0; i < 2; i++) {
 		SHMT_REQUIRE(shmp_broadcast_take(&scene->writer[WRITERS], 5, &tail) == SHMP_DONE);
 		shmt_place_vacate(&scene->broadcast.segment, WRITERS, true, 1);
-		attach_writer(scene, WRITERS);
+		scene_attach_writer(scene, WRITERS);
 	}
-	push(scene, WRITERS);
+	scene_push(scene, WRITERS);
 }
 
 void is_waited_for(struct scene *scene)
@@ -166,9 +165,9 @@ void is_waited_for_room(struct scene *scene)
 void has_lapped_him(struct scene *scene)
 {
 	for (int i = 0; i < 40; i++) {
-		push(scene, WRITERS);
-		pop(scene, READERS);
-		pop(scene, READERS + 1);
+		scene_push(scene, WRITERS);
+		scene_pop(scene, READERS);
+		scene_pop(scene, READERS + 1);
 	}
 	scene->target = 0;
 }
@@ -177,9 +176,9 @@ void has_lapped_him(struct scene *scene)
 
 static void bury_the_dead(struct scene *scene)
 {
-	bury(scene, DEAD_WRITER);
-	bury(scene, scene->broadcast.writers + DEAD_READER);
-	bury(scene, scene->broadcast.writers + LATE_READER);
+	scene_bury(scene, DEAD_WRITER);
+	scene_bury(scene, scene->broadcast.writers + DEAD_READER);
+	scene_bury(scene, scene->broadcast.writers + LATE_READER);
 }
 
 static void nobody_moves(struct scene *scene)
@@ -191,9 +190,9 @@ static void nobody_moves(struct scene *scene)
 static void others_go_on(struct scene *scene)
 {
 	for (uint32_t i = 0; i < 30 && !scene->is_exclusive; i++) {
-		push(scene, WRITERS + i % 2);
-		pop(scene, READERS);
-		pop(scene, READERS + 1);
+		scene_push(scene, WRITERS + i % 2);
+		scene_pop(scene, READERS);
+		scene_pop(scene, READERS + 1);
 	}
 	bury_the_dead(scene);
 }
@@ -211,10 +210,10 @@ static void others_hold(struct scene *scene)
 	}
 	holds = shmp_broadcast_take(writer, shmp_broadcast_need(size), &tail) == SHMP_DONE;
 	scene->next += holds;
-	push(scene, WRITERS + 1);
+	scene_push(scene, WRITERS + 1);
 	bury_the_dead(scene);
 	for (uint32_t k = READERS; k < READERS + 2; k++)
-		while (pop(scene, k) == SHMP_DONE)
+		while (scene_pop(scene, k) == SHMP_DONE)
 			;
 	if (!holds)
 		return;
@@ -256,8 +255,8 @@ static void stopped_goes_on_at_last(struct scene *scene)
 /* The stopped one is killed, too: its intent must take nothing from anybody. */
 static void stopped_dies(struct scene *scene)
 {
-	push(scene, WRITERS);
-	bury(scene, STOPPED_WRITER);
+	scene_push(scene, WRITERS);
+	scene_bury(scene, STOPPED_WRITER);
 	others_hold(scene);
 }
 
@@ -270,7 +269,7 @@ static const scene_fn aftermaths_of_stopped[] = { stopped_goes_on_at_once, stopp
 
 struct scene *scene_open(scene_fn state, enum mode mode)
 {
-	struct scene *scene = calloc(1, sizeof(*scene));
+	struct scene *scene = shared(sizeof(*scene));
 
 	scene->blocks = mode == BLOCK;
 	scene->is_exclusive = mode == EXCLUSIVE;
@@ -283,9 +282,9 @@ struct scene *scene_open(scene_fn state, enum mode mode)
 				    .blocks = scene->blocks,
 				    .is_exclusive = scene->is_exclusive });
 	for (uint32_t i = 0; i < scene->broadcast.writers; i++)
-		attach_writer(scene, i);
+		scene_attach_writer(scene, i);
 	for (uint32_t i = 0; i < LATE_READER; i++)
-		attach_reader(scene, i);
+		scene_attach_reader(scene, i);
 	shmt_place_assign(&scene->broadcast.segment, scene->broadcast.writers + LATE_READER);
 	scene->witness = shared(LONGEST);
 	scene->next = 1;
@@ -346,7 +345,7 @@ void scene_close(struct scene *scene)
 	free(scene->ctl);
 	free(scene->data);
 	free(scene->before);
-	free(scene);
+	munmap(scene, sizeof(*scene));
 }
 
 /* What must be, however far he came */
@@ -364,8 +363,8 @@ static void check_own(struct scene *scene, uint64_t sends)
 	while (got < OWN && scene->seen[READERS][scene->own + got] == 1)
 		got++;
 	for (uint64_t i = got; i < OWN; i++)
-		CHECK(scene, scene->seen[READERS][scene->own + i] == 0);
-	CHECK(scene, got <= sends && (got == sends || !scene->has_ended));
+		SCENE_CHECK(scene, scene->seen[READERS][scene->own + i] == 0);
+	SCENE_CHECK(scene, got <= sends && (got == sends || !scene->has_ended));
 }
 
 static bool is_own(const struct scene *scene, uint64_t number)
@@ -380,16 +379,17 @@ static void check_messages(struct scene *scene, uint64_t sends, bool takes)
 	for (uint64_t number = 1; number < scene->next; number++) {
 		uint32_t got = scene->seen[READERS][number];
 
-		CHECK(scene, got <= 1);
-		CHECK(scene, scene->reader[READERS].laps || scene->reader[READERS + 1].laps ||
-				     got == scene->seen[READERS + 1][number]);
+		SCENE_CHECK(scene, got <= 1);
+		SCENE_CHECK(scene, scene->reader[READERS].laps || scene->reader[READERS + 1].laps ||
+					   got == scene->seen[READERS + 1][number]);
 		if (!is_own(scene, number))
-			CHECK(scene, scene->reader[READERS].laps || got == scene->sent[number]);
+			SCENE_CHECK(scene,
+				    scene->reader[READERS].laps || got == scene->sent[number]);
 	}
 	check_own(scene, sends);
 	if (takes && scene->has_ended)
-		CHECK(scene, witness_is(scene, scene->target));
-	CHECK(scene, !loses || scene->reader[READERS].laps);
+		SCENE_CHECK(scene, witness_is(scene, scene->target));
+	SCENE_CHECK(scene, !loses || scene->reader[READERS].laps);
 }
 
 /* The exact count of what was sent: no sequence number is missing, none is there twice. */
@@ -403,13 +403,14 @@ static void check_counts(struct scene *scene)
 		own += atomic_load(&scene->broadcast.segment.map.endpoints[i].items);
 	for (uint64_t i = 0; i < OWN; i++)
 		own -= scene->seen[READERS][scene->own + i];
-	CHECK(scene, scene->reader[READERS].laps || own == sent);
+	SCENE_CHECK(scene, scene->reader[READERS].laps || own == sent);
 	for (uint32_t i = 0; i < scene->broadcast.writers; i++) {
 		struct shmp_broadcast_reader *reader = &scene->reader[READERS];
 		uint64_t items = atomic_load(&scene->broadcast.segment.map.endpoints[i].items);
 
-		CHECK(scene, reader->next[i] == items || reader->next[i] == SHMP_BROADCAST_UNKNOWN);
-		CHECK(scene, reader->lost[i] == 0 || reader->laps != 0);
+		SCENE_CHECK(scene,
+			    reader->next[i] == items || reader->next[i] == SHMP_BROADCAST_UNKNOWN);
+		SCENE_CHECK(scene, reader->lost[i] == 0 || reader->laps != 0);
 	}
 }
 
@@ -422,18 +423,18 @@ static void check_going_on(struct scene *scene)
 
 	for (uint32_t i = 0; i < writers; i++)
 		if (shmp_endpoint_is_open(shmp_endpoint_look(&endpoints[i])))
-			attach_writer(scene, i);
+			scene_attach_writer(scene, i);
 	for (uint32_t i = 0; i < ALL_READERS; i++)
 		if (shmp_endpoint_is_open(shmp_endpoint_look(&endpoints[writers + i])))
-			attach_reader(scene, i);
+			scene_attach_reader(scene, i);
 	for (uint32_t i = 0; i < 20; i++) {
-		CHECK(scene, push(scene, i % writers) == SHMP_DONE);
+		SCENE_CHECK(scene, scene_push(scene, i % writers) == SHMP_DONE);
 		for (uint32_t k = 0; k < ALL_READERS; k++) {
-			CHECK(scene, pop(scene, k) == SHMP_DONE);
-			CHECK(scene, pop(scene, k) == SHMP_EMPTY);
+			SCENE_CHECK(scene, scene_pop(scene, k) == SHMP_DONE);
+			SCENE_CHECK(scene, scene_pop(scene, k) == SHMP_EMPTY);
 		}
 	}
-	CHECK(scene, shmp_broadcast_kind.validate(&scene->broadcast.segment.map, &why) == 0);
+	SCENE_CHECK(scene, shmp_broadcast_kind.validate(&scene->broadcast.segment.map, &why) == 0);
 }
 
 /* Runs */
@@ -462,6 +463,31 @@ static void start(struct run *run, struct stepper *ret_stepper)
 	stepper_start(ret_stepper, run_prepare, run_operate, run);
 }
 
+static void measure(struct run *run, struct stepper_path *ret_path)
+{
+	struct stepper stepper;
+
+	save(run->scene);
+	start(run, &stepper);
+	stepper_measure(&stepper, ret_path);
+	stepper_kill(&stepper);
+}
+
+static unsigned long stride_of(const struct stepper_path *path)
+{
+	return STEPPER_SAMPLES ? 1 + path->count / SAMPLES_MAX : 1;
+}
+
+static void finish(struct run *run, struct stepper_path *path, const char *others,
+		   unsigned long points, const char *what)
+{
+	restore(run->scene);
+	stepper_forget(path);
+	printf("# %s%s: %lu %s\n", run->act->name, others, points, what);
+	count->acts++;
+	count->points += points;
+}
+
 static void die_at(struct run *run, const struct stepper_path *path, unsigned long point)
 {
 	struct stepper stepper;
@@ -473,34 +499,57 @@ static void die_at(struct run *run, const struct stepper_path *path, unsigned lo
 	count->deaths++;
 }
 
+void scene_check(struct scene *scene, const struct act *act)
+{
+	scene_drain(scene);
+	check_messages(scene, act->sends, act->takes);
+	check_counts(scene);
+	check_going_on(scene);
+}
+
 void scene_kill_everywhere(struct scene *scene, const struct act *act, const scene_fn *after,
 			   size_t after_count, const char *others)
 {
 	struct run run = { scene, act };
-	struct stepper stepper;
 	struct stepper_path path;
 	unsigned long stride, points = 0;
 
-	save(scene);
-	start(&run, &stepper);
-	stepper_measure(&stepper, &path);
-	stepper_kill(&stepper);
-	stride = STEPPER_SAMPLES ? 1 + path.count / SAMPLES_MAX : 1;
+	measure(&run, &path);
+	stride = stride_of(&path);
 	for (unsigned long point = 0; point <= path.count; point += stride, points++) {
 		for (size_t i = 0; i < after_count; i++) {
 			die_at(&run, &path, point);
 			after[i](scene);
-			drain(scene);
-			check_messages(scene, act->sends, act->takes);
-			check_counts(scene);
-			check_going_on(scene);
+			scene_check(scene, act);
 		}
 	}
-	restore(scene);
-	free(path.at);
-	printf("# %s%s: %lu kill points\n", act->name, others, points);
-	count->acts++;
-	count->points += points;
+	finish(&run, &path, others, points, "kill points");
+}
+
+/* Whoever has ended is not stopped: the last point is before the last instruction. */
+void scene_stop_everywhere(struct scene *scene, const struct act *act, scene_fn meanwhile,
+			   void (*check)(struct scene *scene, const struct act *act),
+			   const char *others)
+{
+	struct run run = { scene, act };
+	struct stepper_path path;
+	unsigned long stride, points = 0;
+
+	measure(&run, &path);
+	stride = stride_of(&path);
+	for (unsigned long point = 0; point < path.count; point += stride, points++) {
+		struct stepper stepper;
+
+		start(&run, &stepper);
+		stepper_go_to(&stepper, &path, point);
+		scene->point = point;
+		stepper_stop(&stepper);
+		meanwhile(scene);
+		stepper_go_on(&stepper);
+		scene->has_ended = true;
+		check(scene, act);
+	}
+	finish(&run, &path, others, points, "stops");
 }
 
 void scene_kill_in(scene_fn state, enum mode mode, const struct act *act)

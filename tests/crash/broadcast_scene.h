@@ -1,8 +1,9 @@
 /*
- * The scene in which a writer or a reader of a broadcast dies: who is there, what they do before,
- * what others do before anybody knows, also one that was stopped between its intent and its claim,
- * and what must be afterwards. Nothing published is lost, nothing that was not is seen, every reader
- * sees the same, nobody is held up after the repair, which is killed, too, and run again.
+ * The scene in which a writer or a reader of a broadcast dies, or is stopped: who is there, what they
+ * do before, what others do before anybody knows, also one that was stopped between its intent and
+ * its claim, and what must be afterwards. Nothing published is lost, nothing that was not is seen,
+ * every reader sees the same, nobody is held up after the repair, which is killed, too, and run
+ * again.
  *
  * Messages are numbered from 1; what one holds follows from its number, its length as well.
  */
@@ -41,9 +42,12 @@ struct scene {
 	uint64_t next;	    /* number of the next message */
 	bool sent[NUMBERS]; /* published, by one who lived */
 	uint32_t seen[ALL_READERS][NUMBERS];
-	/* of the death */
+	uint64_t order[ALL_READERS][NUMBERS], got[ALL_READERS]; /* the same as it came */
+	/* of the death, or the stop */
 	unsigned long point;
-	bool has_ended;
+	bool has_ended;			       /* the operation; who was stopped always ends it */
+	int r;				       /* what it said to who was stopped */
+	struct shmp_broadcast_message message; /* that he got */
 	uint64_t own_size[OWN];
 	uint8_t *witness;	       /* where the dead reader read to; it outlives him */
 	uint8_t payload[OWN][LONGEST]; /* of the messages that the dead one sends */
@@ -89,8 +93,34 @@ void scene_kill_everywhere(struct scene *scene, const struct act *act, const sce
 void scene_kill_in(scene_fn state, enum mode mode, const struct act *act);
 /* What only reads can hold up writers alone: with the most that others may do. */
 void scene_kill_reader_in(scene_fn state, enum mode mode, const struct act *act);
+/* Stops him after every instruction of @act; then comes @meanwhile, and when he has ended, @check. */
+void scene_stop_everywhere(struct scene *scene, const struct act *act, scene_fn meanwhile,
+			   void (*check)(struct scene *scene, const struct act *act),
+			   const char *others);
 /* One aftermath: nothing but the repair. */
 extern const scene_fn scene_nobody_moves[1];
+
+/* The living. A push of the next number, and whether it is done; a pop notes what came. */
+int scene_push(struct scene *scene, uint32_t writer);
+int scene_pop(struct scene *scene, uint32_t reader);
+/* Two readers get all that there is. */
+void scene_drain(struct scene *scene);
+uint64_t scene_number_of(struct scene *scene, const struct shmp_broadcast_message *message);
+/* @reader got @number. */
+void scene_note(struct scene *scene, uint32_t reader, uint64_t number);
+/* The broker's part; it, too, dies after some of the repairs. */
+void scene_bury(struct scene *scene, uint32_t place);
+/* Drains, then looks at all that must be, however far @act came, and goes on for some laps. */
+void scene_check(struct scene *scene, const struct act *act);
+
+#define SCENE_CHECK(scene_, condition_)                                                        \
+	do {                                                                                   \
+		if (!(condition_))                                                             \
+			ck_abort_msg("%s:%d: %s, %lu instructions done%s", __FILE__, __LINE__, \
+				     #condition_, (scene_)->point,                             \
+				     (scene_)->has_ended ? ", all of them in the end" : "");   \
+	} while (0)
+
 /* The program. */
 int scene_main(int argc, char **argv);
 
