@@ -68,20 +68,22 @@ static void measure(const struct deaths *deaths, struct stepper_path *ret_path)
 	stepper_kill(&stepper);
 }
 
-static void die_at(struct deaths *deaths, const struct stepper_path *path, unsigned long point)
+/* False: it has strayed, and ended the operation: there is nothing to be stopped any more. */
+static bool die_at(struct deaths *deaths, const struct stepper_path *path, unsigned long point)
 {
 	struct stepper stepper = { .may_stray = true }; /* a lock looks at the clock */
 
 	stepper_start(&stepper, prepare, deaths->operate, deaths->context);
 	deaths->has_ended = stepper_go_to(&stepper, path, point) == STEPPER_ENDED;
 	deaths->point = point;
-	if (!deaths->meanwhile) {
+	if (!deaths->meanwhile || deaths->has_ended) {
 		stepper_kill(&stepper);
-		return;
+		return !deaths->meanwhile;
 	}
 	stepper_stop(&stepper);
 	deaths->meanwhile(deaths->context);
 	stepper_go_on(&stepper);
+	return true;
 }
 
 void deaths_everywhere(struct deaths *deaths)
@@ -96,8 +98,8 @@ void deaths_everywhere(struct deaths *deaths)
 	last = deaths->meanwhile ? path.count - 1 : path.count; /* who has ended is not stopped */
 	for (unsigned long point = 0; point <= last; point += stride, points++) {
 		restore(deaths, &saved);
-		die_at(deaths, &path, point);
-		deaths->check(deaths->context);
+		if (die_at(deaths, &path, point))
+			deaths->check(deaths->context);
 	}
 	restore(deaths, &saved);
 	stepper_forget(&path);
