@@ -263,6 +263,17 @@ static bool is_of(const struct death_record *record, const struct death_notice *
 	return record->noticed_ns == notice->noticed_ns && record->pid == notice->pid;
 }
 
+/*
+ * By an earlier broker, which died before it could say so elsewhere: it was the last that it noted,
+ * and is the first now. Of views nobody knows which one it was.
+ */
+static bool is_noted(const struct deaths *deaths, const struct death_record *record,
+		     const struct death_place *place)
+{
+	return deaths->notice.goes_on && place->endpoint != UINT32_MAX &&
+	       record->endpoint == place->endpoint;
+}
+
 uint64_t deaths_note(struct deaths *deaths, const struct death_place *place)
 {
 	const struct death_notice *notice = &deaths->notice;
@@ -272,6 +283,13 @@ uint64_t deaths_note(struct deaths *deaths, const struct death_place *place)
 	/* one more in an entry that he has changed already costs no room */
 	bool goes_on = old && is_of(old, notice);
 
+	if (goes_on && is_noted(deaths, old, place)) {
+		deaths->notice.goes_on = false;
+		if (!place->is_pending)
+			deaths_repaired(deaths, old->id);
+		return old->id;
+	}
+	deaths->notice.goes_on = false;
 	if (!goes_on && deaths->noted++ >= DEATH_PLACES_MAX)
 		return 0;
 	if (old)

@@ -88,6 +88,7 @@ struct death_notice {
 	uint32_t pid;
 	uint32_t uid;
 	uint32_t held;
+	bool goes_on; /* an earlier broker has noted some of his places */
 };
 
 /* One place of his. */

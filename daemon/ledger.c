@@ -312,6 +312,29 @@ void ledger_attachment_gone(struct attachment *attachment)
 	attachment->kept = NULL;
 }
 
+bool ledger_is_dying(const struct client *client)
+{
+	return client->kept && state_read(&client->kept->noticed_ns) != 0;
+}
+
+void ledger_client_died(struct client *client, struct death_notice *notice)
+{
+	struct state_client *kept = client->kept;
+
+	if (!kept)
+		return;
+	if (ledger_is_dying(client)) {
+		notice->noticed_ns = state_read(&kept->noticed_ns);
+		notice->at_ns = kept->died_ns;
+		notice->held = (uint32_t)kept->held;
+		notice->goes_on = true;
+		return;
+	}
+	kept->died_ns = notice->at_ns;
+	kept->held = notice->held;
+	state_write(&kept->noticed_ns, notice->noticed_ns);
+}
+
 void ledger_client_gone(struct client *client)
 {
 	struct broker *broker = client->broker;

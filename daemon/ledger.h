@@ -21,6 +21,7 @@
 struct attachment;
 struct broker;
 struct client;
+struct death_notice;
 struct segment;
 
 /* A segment that is complete but for being visible. 0 or -errno. */
@@ -41,6 +42,10 @@ void ledger_segment_gone(struct segment *segment);
 int ledger_attachment(struct attachment *attachment, uint64_t incarnation);
 void ledger_attachment_gone(struct attachment *attachment);
 void ledger_client_gone(struct client *client);
+/* Its death is noticed, unless an earlier broker has done so: then @notice becomes that one's. */
+void ledger_client_died(struct client *client, struct death_notice *notice);
+/* Whether an earlier broker has, and not come to the end of it. */
+bool ledger_is_dying(const struct client *client);
 
 /* As the place now is. */
 void ledger_place(const struct segment *segment, uint32_t index, enum state_place_status status);

@@ -69,6 +69,7 @@ static void enter(struct segment *segment, uint32_t index, struct attachment *ho
 	place->pid = holder->client->credentials.pid;
 	place->uid = holder->client->credentials.uid;
 	segment->broker->endpoint_count++;
+	ledger_death(segment, index);
 	ledger_place(segment, index, STATE_PLACE_HELD);
 }
 
@@ -121,9 +122,21 @@ static void close_bell(struct segment *segment, uint32_t index)
 	place->poll_fd = -1;
 }
 
+/* For the record of deaths, where he has not been noted yet. */
+static void note(struct segment *segment, uint32_t index, struct death_place *held, bool is_pending)
+{
+	uint64_t id;
+
+	held->is_pending = is_pending;
+	id = deaths_note(&segment->broker->deaths, held);
+	segment->places[index].death = is_pending ? id : 0;
+	ledger_death(segment, index);
+}
+
 /*
  * One run of the kind's repair; 0 done, 1 not yet, -errno could not be tried. What the dead one has
- * in hands is collected in @held first, unless that is NULL.
+ * in hands is collected in @held first, unless that is NULL, and noted: the repair takes it away, and
+ * if this broker dies meanwhile nobody knows of it any more.
  */
 static int run_repair(struct segment *segment, uint32_t index, struct death_place *held)
 {
@@ -135,6 +148,8 @@ static int run_repair(struct segment *segment, uint32_t index, struct death_plac
 		return r;
 	if (held && segment->kind->holds)
 		segment->kind->holds(&map, index, death_add_hold, held);
+	if (held && held->hold_count > 0)
+		note(segment, index, held, true);
 	if (place->has_died)
 		write_record(&map, segment, index, SHMP_ENDPOINT_DYING);
 	r = segment->kind->repair(&map, index, place->has_died);
@@ -150,49 +165,50 @@ static int run_repair(struct segment *segment, uint32_t index, struct death_plac
 	return r;
 }
 
-static int repair(struct segment *segment, uint32_t index, struct death_place *held)
+/* Nothing is left of who was there. */
+static void end_repair(struct segment *segment, uint32_t index)
 {
 	struct place *place = &segment->places[index];
 	struct broker *broker = segment->broker;
 
-	if (run_repair(segment, index, held) != 0)
-		return 1;
+	deaths_repaired(&broker->deaths, place->death);
+	place->death = 0;
 	ledger_place(segment, index, place->has_died ? STATE_PLACE_DEAD : STATE_PLACE_LEFT);
 	place->is_repairing = false;
 	segment->repairing--;
 	if (!place->has_died)
-		return 0;
+		return;
 	broker->counters.repairs++;
 	event_emit(broker, &(struct event){ .kind = "repaired",
 					    .segment = segment->name,
 					    .role = segment_role_at(segment, index)->name,
 					    .has_endpoint = true,
 					    .endpoint = index });
-	deaths_repaired(&broker->deaths, place->death);
-	place->death = 0;
-	return 0;
 }
 
 int place_repair(struct segment *segment, uint32_t index)
 {
-	return repair(segment, index, NULL);
+	if (run_repair(segment, index, NULL) != 0)
+		return 1;
+	end_repair(segment, index);
+	return 0;
 }
 
-/* Whoever waits is told by the repair; the record is written behind it. */
+/* Whoever waits is told by the repair; who held nothing in hand is noted behind it. */
 static int repair_dead(struct segment *segment, uint32_t index)
 {
 	struct death_place held = { .segment = segment->name,
 				    .kind = segment->kind->name,
 				    .role = segment_role_at(segment, index)->name,
 				    .endpoint = index };
-	int r = repair(segment, index, &held);
-	uint64_t id;
+	int r = run_repair(segment, index, &held);
 
-	held.is_pending = r != 0;
-	id = deaths_note(&segment->broker->deaths, &held);
-	segment->places[index].death = held.is_pending ? id : 0;
-	ledger_death(segment, index);
-	return r;
+	if (held.hold_count == 0)
+		note(segment, index, &held, r != 0);
+	if (r != 0)
+		return 1;
+	end_repair(segment, index);
+	return 0;
 }
 
 void place_vacate(struct segment *segment, uint32_t index, bool died)
@@ -245,6 +261,16 @@ static const struct shmp_role *kept_role(const struct segment *segment,
 	return kept->role < segment->kind->role_count ? &segment->kind->roles[kept->role] : NULL;
 }
 
+/*
+ * His repair was begun, or done, and he may not be noted as dead yet: he is given his place again,
+ * and loses it once more. Whoever waits has to do with what is in the segment, which stays.
+ */
+static bool has_unnoted(const struct place *place)
+{
+	return (state_read(&place->kept->word) & 0xff) == STATE_PLACE_DYING &&
+	       place->kept->death == 0;
+}
+
 void place_restore(struct segment *segment, uint32_t index, struct state_place *kept)
 {
 	struct place *place = &segment->places[index];
@@ -262,6 +288,8 @@ void place_restore(struct segment *segment, uint32_t index, struct state_place *
 	place->uid = kept->uid;
 	if (status != STATE_PLACE_DYING && status != STATE_PLACE_LEAVING)
 		return;
+	if (has_unnoted(place))
+		return;
 	place->death = place->has_died ? kept->death : 0;
 	place->is_repairing = true;
 	segment->repairing++;
@@ -277,7 +305,8 @@ bool place_is_kept_for(const struct segment *segment, uint32_t index, uint64_t i
 {
 	const struct place *place = &segment->places[index];
 
-	return place_is_kept(place) && place->incarnation == incarnation && !place->holder;
+	return (place_is_kept(place) || has_unnoted(place)) && place->incarnation == incarnation &&
+	       !place->holder;
 }
 
 /* The shared record, too, says that he holds it. */
@@ -300,7 +329,9 @@ int place_restore_holder(struct segment *segment, uint32_t index, struct attachm
 	place->holder = holder;
 	place->role = holder->role;
 	segment->broker->endpoint_count++;
-	if (!is_shown(segment, &map, index))
+	if (has_unnoted(place))
+		; /* as it is */
+	else if (!is_shown(segment, &map, index))
 		show(segment, &map, index);
 	else
 		segment->kind->wake(&map); /* it may have been shown last thing */
@@ -312,7 +343,8 @@ void place_restore_end(struct segment *segment, uint32_t index)
 {
 	struct place *place = &segment->places[index];
 
-	if (!place_is_kept(place) || place->holder)
+	if (!place->kept || place->holder || place->is_repairing ||
+	    !(place_is_kept(place) || has_unnoted(place)))
 		return;
 	ledger_place(segment, index, STATE_PLACE_DYING);
 	close_bell(segment, index);

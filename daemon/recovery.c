@@ -431,7 +431,7 @@ static void end_restoring(struct recovery *recovery)
 		struct client *client = list_entry(at, struct client, link);
 
 		at = at->next;
-		if (client->attachment_count == 0)
+		if (client->attachment_count == 0 && !ledger_is_dying(client))
 			client_close(client);
 	}
 	for (size_t i = 0; i < recovery->segment_count; i++) {
@@ -446,6 +446,18 @@ static void end_restoring(struct recovery *recovery)
 	for (size_t i = recovery->segment_count; i > 0; i--) {
 		recovery->segments[i - 1]->attachments--;
 		segment_release(recovery->segments[i - 1]);
+	}
+}
+
+/* Those whose death was noticed, and all of it taken back but not told. */
+static void end_dying(struct broker *broker)
+{
+	for (struct list *at = broker->clients.next; at != &broker->clients;) {
+		struct client *client = list_entry(at, struct client, link);
+
+		at = at->next;
+		if (client->attachment_count == 0)
+			repair_client(client);
 	}
 }
 
@@ -568,6 +580,7 @@ int recovery_run(struct broker *broker)
 		return r;
 	}
 	end_restoring(&recovery);
+	end_dying(broker);
 	take_head(broker);
 	log_event(LOG_INFO, "recovered",
 		  "segments=%zu lost=%zu endpoints=%" PRIu64 " restarts=%" PRIu64 " us=%" PRIu64,

@@ -6,6 +6,7 @@
 #include "daemon/attachment.h"
 #include "daemon/broker.h"
 #include "daemon/client.h"
+#include "daemon/ledger.h"
 #include "daemon/liveness.h"
 #include "daemon/log.h"
 #include "daemon/place.h"
@@ -79,7 +80,8 @@ static void tell_death(struct client *client, size_t held)
 		  client->credentials.pid, client->credentials.uid, client->name, held);
 }
 
-static void begin_record(const struct client *client)
+/* Returns how much he held. */
+static size_t begin_record(struct client *client)
 {
 	struct death_notice notice = { .name = client->name,
 				       .start_time = client->start_time,
@@ -91,7 +93,9 @@ static void begin_record(const struct client *client)
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	notice.at_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	ledger_client_died(client, &notice);
 	deaths_begin(&client->broker->deaths, &notice);
+	return notice.held;
 }
 
 /* Behind the repairs: nobody waits for it, and its parent has had time to wait for it. */
@@ -116,10 +120,10 @@ static void record_view(struct broker *broker, const struct attachment *attachme
 void repair_client(struct client *client)
 {
 	struct broker *broker = client->broker;
-	size_t held = client->attachment_count;
+	size_t held = 0;
 
-	if (held > 0)
-		begin_record(client);
+	if (client->attachment_count > 0 || ledger_is_dying(client))
+		held = begin_record(client);
 	/* the waiting first, the telling after */
 	while (client->attachment_count > 0) {
 		struct attachment *attachment = client->attachments[client->attachment_count - 1];

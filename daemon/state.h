@@ -140,6 +140,10 @@ struct state_client {
 	uint8_t is_control;
 	char token[STATE_TEXT_BYTES];
 	char name[65];
+	uint8_t reserved[4];
+	_Atomic uint64_t noticed_ns; /* that it has died, by CLOCK_MONOTONIC; 0 = it has not */
+	uint64_t died_ns; /* the same moment by CLOCK_REALTIME; in force with noticed_ns */
+	uint64_t held;	  /* what it had then */
 };
 
 /* One attachment. */

@@ -31,6 +31,7 @@
 #include "daemon/recovery.h"
 #include "daemon/segment.h"
 #include "protocol/arena.h"
+#include "protocol/buffer.h"
 #include "tests/crash/manager.h"
 #include "tests/crash/stepper.h"
 #include "tests/support/runner.h"
@@ -193,6 +194,21 @@ static void has_bell(void)
 static void leaves_with_bell(void)
 {
 	detaches();
+}
+
+/* What the repair takes out of dead hands. */
+static void has_lock(void)
+{
+	struct attachment *writer;
+	struct shmp_buffer buffer;
+	struct shmp_segment map;
+
+	made = make("made", "buffer", NULL);
+	writer = attach(dying, made, "writer");
+	SHMT_REQUIRE(writer && segment_map(made, SHMP_ACCESS_WRITE, true, &map) == 0);
+	SHMT_REQUIRE(shmp_buffer_attach(&map, writer->place, &buffer) == 0);
+	SHMT_REQUIRE(shmp_lock_try_write(&buffer.locker) == SHMP_DONE);
+	shmp_segment_unmap(&map);
 }
 
 static void repairs(void)
@@ -358,20 +374,27 @@ static void is_detached(void)
 	CHECK(found("base")->places[0].deaths == 0 && found("base")->attachments == 0);
 }
 
-/* Once, however often it was begun. */
+/* Once, however often it was begun, and with what was in his hands. */
 static void is_recorded(void)
 {
 	const struct death_record *record = NULL;
 	uint64_t before = UINT64_MAX;
-	unsigned consumers = 0;
+	unsigned consumers = 0, writers = 0, observers = 0;
 
 	while ((record = deaths_next(&broker.deaths, before))) {
 		consumers += strcmp(record->role, "consumer") == 0;
+		observers += strcmp(record->role, "observer") == 0;
 		CHECK(record->count == 1 && record->pid == (uint32_t)dying_pid);
-		CHECK(record->pending == 0);
+		CHECK(record->pending == 0 && record->repair_ns > 0 && record->held == 4);
+		CHECK(strcmp(record->role, "observer") == 0 || record->places == 1);
 		before = record->serial;
+		if (strcmp(record->role, "writer") != 0)
+			continue;
+		writers++;
+		CHECK(record->hold_count == 1 && record->holds[0].count == 1);
+		CHECK(strcmp(record->holds[0].what, "lock to write") == 0);
 	}
-	CHECK(consumers == 2);
+	CHECK(consumers == 2 && writers == 1 && observers == 1);
 }
 
 static void is_unlinked(void)
@@ -615,7 +638,8 @@ DIES(dies_while_it_makes_a_doorbell, .name = "doorbell", .prepare = attaches, .o
      .outcome = has_its_bell)
 DIES(dies_while_it_detaches, .name = "detach", .prepare = has_bell, .operate = leaves_with_bell,
      .outcome = is_detached)
-DIES(dies_while_it_repairs, .name = "repair", .operate = repairs, .outcome = is_recorded)
+DIES(dies_while_it_repairs, .name = "repair", .prepare = has_lock, .operate = repairs,
+     .always = is_recorded)
 DIES(dies_while_it_unlinks, .name = "unlink", .prepare = creates, .operate = unlinks,
      .outcome = is_unlinked, .always = is_unlinked_and_known)
 DIES(dies_while_it_unlinks_what_is_held, .name = "unlink what is held",
