@@ -22,6 +22,7 @@
 enum {
 	RED_ZONE = 128, /* bytes below the stack pointer that a function may use */
 	STACK_MAX = 65536,
+	WORDS_MAX = 2 * 64 / 8 + 2, /* that an instruction touches */
 	/* Of an act with repair, which is looked at with each point of three: a spread of so many. */
 	SPREAD = STEPPER_SAMPLES ? 2 : 4,
 	/* Sanitizers multiply the points: one of so many. */
@@ -210,38 +211,88 @@ static bool is_in(uintptr_t address, const void *begin, size_t bytes)
 	return begin && address - (uintptr_t)begin < bytes;
 }
 
+/* Which eighth byte of the segment that is; -1: no part of it. */
+static long word_of(const struct shmp_segment *map, uintptr_t address)
+{
+	if (is_in(address, map->head, map->plan.ctl_bytes))
+		return (long)((address - (uintptr_t)map->head) / 8);
+	if (is_in(address, map->data, shmp_segment_data_room(&map->plan, map->mirrored)))
+		/* its mirror is the same memory */
+		return (long)((map->plan.ctl_bytes +
+			       (address - (uintptr_t)map->data) % map->plan.data_bytes) /
+			      8);
+	return -1;
+}
+
 /*
- * Whether it matters that it is stopped here and not before: the next instruction touches the
- * segment or calls the kernel, or that is not known.
+ * What the instruction before which it stands does to the segment: in ret_words the words that it
+ * touches. False: that is not known, or it calls the kernel, which may do anything.
  */
-static bool is_point(const struct actor *actor)
+static bool look_ahead(const struct actor *actor, long *ret_words, unsigned *ret_count)
 {
 #if ACCESS_WORKS
 	const struct shmp_segment *map = &actor->pairs->segment->map;
 	struct user_regs_struct registers;
 	struct access access;
 
-	if (actor->has_ended || actor->done == 0)
-		return true;
+	*ret_count = 0;
 	stepper_save(&actor->stepper, &registers);
 	/* a fork has its parent's code where its parent has it */
-	if (!access_decode((const uint8_t *)registers.rip, &registers, &access))
-		return true;
+	if (!access_decode((const uint8_t *)registers.rip, &registers, &access) ||
+	    access.is_system_call)
+		return false;
 	for (unsigned i = 0; i < access.count; i++)
-		if (is_in(access.address[i], map->head, map->plan.ctl_bytes) ||
-		    is_in(access.address[i], map->data,
-			  shmp_segment_data_room(&map->plan, map->mirrored)))
-			return true;
-	return access.is_system_call;
+		for (unsigned byte = 0; byte < access.bytes; byte += 8) {
+			long word = word_of(map, access.address[i] + byte);
+
+			if (word >= 0)
+				ret_words[(*ret_count)++] = word;
+		}
+	return true;
 #else
 	(void)actor;
-	return true;
+	(void)ret_words;
+	(void)ret_count;
+	return false;
 #endif
 }
 
-/* Leads @actor from its beginning to its end; @see where its death would leave something else. */
-static void lead(struct actor *actor, unsigned long stride, void (*see)(void *context),
-		 void *context)
+/*
+ * Whether it matters that it is stopped here and not before: next, it touches the segment, and of
+ * that, where @touched is given, what another one touches.
+ */
+static bool is_point(const struct actor *actor, const bool *touched)
+{
+	long words[WORDS_MAX];
+	unsigned count;
+
+	if (actor->has_ended || actor->done == 0 || !look_ahead(actor, words, &count))
+		return true;
+	for (unsigned i = 0; i < count; i++)
+		if (!touched || touched[words[i]])
+			return true;
+	return false;
+}
+
+/* Marks in @touched what @actor touches on its way from its beginning to its end. */
+static void find_touched(struct actor *actor, bool *touched)
+{
+	const struct shmp_plan *plan = &actor->pairs->segment->map.plan;
+	long words[WORDS_MAX];
+	unsigned count;
+
+	for (rewind_to_begin(actor); !actor->has_ended; step(actor)) {
+		if (!look_ahead(actor, words, &count))
+			memset(touched, 1, (plan->ctl_bytes + plan->data_bytes) / 8);
+		else
+			for (unsigned i = 0; i < count; i++)
+				touched[words[i]] = true;
+	}
+}
+
+/* Leads @actor from where it stands to its end; @see where its death would leave something else. */
+static void lead_on(struct actor *actor, unsigned long stride, void (*see)(void *context),
+		    void *context)
 {
 	struct pairs *pairs = actor->pairs;
 	unsigned long *at = &pairs->at[actor->act - pairs->act], seen = 0;
@@ -249,7 +300,7 @@ static void lead(struct actor *actor, unsigned long stride, void (*see)(void *co
 	struct shot shot;
 
 	shot_open(pairs, &shot);
-	for (rewind_to_begin(actor);; step(actor)) {
+	for (;; step(actor)) {
 		bool is_new = is_first || !is_as_in(pairs, &shot);
 
 		is_first = false;
@@ -267,6 +318,13 @@ static void lead(struct actor *actor, unsigned long stride, void (*see)(void *co
 	shot_close(&shot);
 }
 
+static void lead(struct actor *actor, unsigned long stride, void (*see)(void *context),
+		 void *context)
+{
+	rewind_to_begin(actor);
+	lead_on(actor, stride, see, context);
+}
+
 static void count(void *context)
 {
 	++*(unsigned long *)context;
@@ -279,8 +337,9 @@ struct stage {
 	struct actor actor[2], broker;
 	struct shot shot;  /* of the case that several things are tried on */
 	struct spot *spot; /* of whoever comes back */
+	bool *touched;	   /* words of the segment that the second one touches */
 	unsigned long cases;
-	bool succeeds;
+	bool succeeds, lives_on;
 };
 
 static void bury(struct pairs *pairs, unsigned which)
@@ -307,8 +366,12 @@ static void judge(struct pairs *pairs, const char *way)
 
 static void stage_open(struct stage *stage, struct pairs *pairs)
 {
-	*stage = (struct stage){ .pairs = pairs, .spot = malloc(sizeof(*stage->spot)) };
-	SHMT_REQUIRE(stage->spot);
+	const struct shmp_plan *plan = &pairs->segment->map.plan;
+
+	*stage = (struct stage){ .pairs = pairs,
+				 .spot = malloc(sizeof(*stage->spot)),
+				 .touched = malloc((plan->ctl_bytes + plan->data_bytes) / 8) };
+	SHMT_REQUIRE(stage->spot && stage->touched);
 	shot_open(pairs, &stage->shot);
 	for (unsigned i = 0; i < 2; i++)
 		start(&stage->actor[i], pairs, acts, i);
@@ -322,6 +385,7 @@ static void stage_close(struct stage *stage, const char *what, const char *unit)
 		stepper_kill(&stage->actor[i].stepper);
 	shot_close(&stage->shot);
 	free(stage->spot);
+	free(stage->touched);
 	printf("# %s%s: %lu %s\n", stage->pairs->name, what, stage->cases, unit);
 }
 
@@ -390,7 +454,24 @@ static void another_dies_in_repair(void *context)
 	stage->cases++;
 }
 
-/* What of the first one's repair is done matters: who dies now may have seen some of it. */
+/* What the second one may touch, whether it comes before the repair or after it. */
+static void find_what_second_touches(struct stage *stage)
+{
+	const struct shmp_plan *plan = &stage->pairs->segment->map.plan;
+	struct shot shot;
+
+	shot_open(stage->pairs, &shot);
+	take_shot(stage->pairs, &shot);
+	memset(stage->touched, 0, (plan->ctl_bytes + plan->data_bytes) / 8);
+	find_touched(&stage->actor[1], stage->touched);
+	put_back(stage->pairs, &shot);
+	bury(stage->pairs, 0);
+	find_touched(&stage->actor[1], stage->touched);
+	put_back(stage->pairs, &shot);
+	shot_close(&shot);
+}
+
+/* How much of the first one's repair is done matters where the second one sees it. */
 static void is_being_repaired(void *context)
 {
 	struct stage *stage = context;
@@ -398,9 +479,11 @@ static void is_being_repaired(void *context)
 	unsigned long seen = 0;
 	struct shot shot;
 
+	find_what_second_touches(stage);
 	shot_open(stage->pairs, &shot);
 	for (rewind_to_begin(broker);; step(broker)) {
-		if ((is_point(broker) && seen++ % STRIDE == 0) || broker->has_ended) {
+		if ((is_point(broker, stage->touched) && seen++ % STRIDE == 0) ||
+		    broker->has_ended) {
 			stage->pairs->at[2] = broker->done;
 			take_shot(stage->pairs, &shot);
 			note_spot(broker, stage->spot);
@@ -435,6 +518,17 @@ static void die_in_repair(struct pairs *pairs)
 
 /* Standing by */
 
+/* Or comes further, and dies there. */
+static void dies_later(void *context)
+{
+	struct stage *stage = context;
+
+	bury(stage->pairs, 1);
+	judge(stage->pairs, stage->succeeds ? "the first was succeeded, and the second dies later" :
+					      "the first was repaired, and the second dies later");
+	stage->cases++;
+}
+
 static void goes_on_beside_a_death(void *context)
 {
 	struct stage *stage = context;
@@ -445,10 +539,19 @@ static void goes_on_beside_a_death(void *context)
 		pairs->take_up(pairs->act[0].place);
 		pairs->move(pairs->act[0].place);
 	}
+	take_shot(pairs, &stage->shot);
+	pairs->at[1] = stage->spot->done;
+	pairs->is_dead[1] = false;
 	run_to_end(&stage->actor[1]);
-	judge(pairs, stage->succeeds ? "the first is succeeded at once" : "the first is repaired");
-	go_back(&stage->actor[1], stage->spot);
+	judge(pairs, stage->succeeds ? "the first is succeeded" : "the first is repaired");
 	stage->cases++;
+	put_back(pairs, &stage->shot);
+	go_back(&stage->actor[1], stage->spot);
+	if (!stage->lives_on) {
+		pairs->is_dead[1] = true;
+		lead_on(&stage->actor[1], STRIDE, dies_later, stage);
+	}
+	go_back(&stage->actor[1], stage->spot);
 }
 
 static void stand_by(struct pairs *pairs, bool succeeds)
@@ -456,25 +559,28 @@ static void stand_by(struct pairs *pairs, bool succeeds)
 	struct actor *stopped;
 	unsigned long seen = 0;
 	struct stage stage;
-	struct shot before;
+	struct shot before, stop;
 
 	stage_open(&stage, pairs);
 	stage.succeeds = succeeds;
-	pairs->is_dead[1] = false;
+	shot_open(pairs, &stop);
 	stopped = &stage.actor[1];
 	shot_open(pairs, &before);
 	take_shot(pairs, &before);
 	for (rewind_to_begin(stopped); !stopped->has_ended; step(stopped)) {
-		if (!is_point(stopped) || seen++ % STRIDE != 0)
+		if (!is_point(stopped, NULL) || seen++ % STRIDE != 0)
 			continue;
-		pairs->at[1] = stopped->done;
-		take_shot(pairs, &stage.shot);
+		take_shot(pairs, &stop);
 		note_spot(stopped, stage.spot);
+		pairs->at[2] = stopped->done;
+		/* it dies later at every other point, and at those between in the other way */
+		stage.lives_on = (seen / STRIDE + succeeds) % 2;
 		lead(&stage.actor[0], STRIDE, goes_on_beside_a_death, &stage);
-		put_back(pairs, &stage.shot);
+		put_back(pairs, &stop);
 	}
 	put_back(pairs, &before);
 	shot_close(&before);
+	shot_close(&stop);
 	stage_close(&stage,
 		    succeeds ? ", the second stands by, the first is succeeded" :
 			       ", the second stands by",
@@ -501,8 +607,8 @@ void pairs_go(struct pairs *pairs, enum pairs_way way)
 
 void pairs_fail(const struct pairs *pairs, const char *file, int line, const char *condition)
 {
-	ck_abort_msg("%s:%d: %s; %s: %lu and %lu instructions done, %lu of a repair; %s", file,
-		     line, condition, pairs->name, pairs->at[0], pairs->at[1], pairs->at[2],
+	ck_abort_msg("%s:%d: %s; %s: %lu and %lu instructions done, %lu of what was stopped; %s",
+		     file, line, condition, pairs->name, pairs->at[0], pairs->at[1], pairs->at[2],
 		     pairs->way);
 }
 

@@ -5,7 +5,7 @@
  *	PAIRS_DIE		both die, and are repaired in either order
  *	PAIRS_DIE_IN_REPAIR	the first one is dead; at each point of his repair the second one dies
  *	PAIRS_STAND_BY		the second one is stopped at each point, the first one dies and is repaired,
- *				and the second one goes on
+ *				and the second one goes on to its end, or to die at each point behind that
  *	PAIRS_SUCCEED		the same, but that the first one's place is another's before it goes on
  *
  * Each act is a fork that stands where it was led to by single steps. A death leaves nothing but
@@ -52,7 +52,7 @@ struct pairs {
 	void (*judge)(void);
 	/* of the case */
 	const char *way;
-	unsigned long at[3]; /* instructions that the two, and the repair, had done */
+	unsigned long at[3]; /* instructions done: of the two, and of the repair or who stood by */
 	bool is_dead[2];
 };
 
