@@ -66,11 +66,17 @@ void *pairs_memory(size_t bytes)
 
 /* Memory */
 
+/* As mapped: of a ring its mirror, too. */
+static size_t data_room(const struct shmp_segment *map)
+{
+	return map->data ? shmp_segment_data_room(&map->plan, map->mirrored) : 0;
+}
+
 static void shot_open(const struct pairs *pairs, struct shot *ret_shot)
 {
-	const struct shmp_plan *plan = &pairs->segment->map.plan;
+	const struct shmp_segment *map = &pairs->segment->map;
 
-	*ret_shot = (struct shot){ malloc(plan->ctl_bytes), malloc(plan->data_bytes + 1),
+	*ret_shot = (struct shot){ malloc(map->plan.ctl_bytes), malloc(data_room(map) + 1),
 				   malloc(pairs->own_bytes) };
 	SHMT_REQUIRE(ret_shot->ctl && ret_shot->data && ret_shot->own);
 }
@@ -88,7 +94,7 @@ static void take_shot(const struct pairs *pairs, struct shot *shot)
 
 	memcpy(shot->ctl, map->head, map->plan.ctl_bytes);
 	if (map->data)
-		memcpy(shot->data, map->data, map->plan.data_bytes);
+		memcpy(shot->data, map->data, data_room(map));
 	memcpy(shot->own, pairs->own, pairs->own_bytes);
 }
 
@@ -98,7 +104,7 @@ static void put_back(const struct pairs *pairs, const struct shot *shot)
 
 	memcpy(map->head, shot->ctl, map->plan.ctl_bytes);
 	if (map->data)
-		memcpy(map->data, shot->data, map->plan.data_bytes);
+		memcpy(map->data, shot->data, data_room(map));
 	memcpy(pairs->own, shot->own, pairs->own_bytes);
 }
 
@@ -107,7 +113,7 @@ static bool is_as_in(const struct pairs *pairs, const struct shot *shot)
 	const struct shmp_segment *map = &pairs->segment->map;
 
 	return memcmp(map->head, shot->ctl, map->plan.ctl_bytes) == 0 &&
-	       (!map->data || memcmp(map->data, shot->data, map->plan.data_bytes) == 0) &&
+	       (!map->data || memcmp(map->data, shot->data, data_room(map)) == 0) &&
 	       memcmp(pairs->own, shot->own, pairs->own_bytes) == 0;
 }
 
@@ -211,16 +217,18 @@ static bool is_in(uintptr_t address, const void *begin, size_t bytes)
 	return begin && address - (uintptr_t)begin < bytes;
 }
 
-/* Which eighth byte of the segment that is; -1: no part of it. */
+/* Which eighth byte of the segment that is, the same in a ring and in its mirror; -1: no part of it. */
 static long word_of(const struct shmp_segment *map, uintptr_t address)
 {
-	if (is_in(address, map->head, map->plan.ctl_bytes))
+	const struct shmp_plan *plan = &map->plan;
+	uint64_t ring = plan->data_bytes / (plan->rings ? plan->rings : 1);
+	uint64_t room = map->mirrored ? 2 * ring : ring;
+	uint64_t offset = address - (uintptr_t)map->data;
+
+	if (is_in(address, map->head, plan->ctl_bytes))
 		return (long)((address - (uintptr_t)map->head) / 8);
-	if (is_in(address, map->data, shmp_segment_data_room(&map->plan, map->mirrored)))
-		/* its mirror is the same memory */
-		return (long)((map->plan.ctl_bytes +
-			       (address - (uintptr_t)map->data) % map->plan.data_bytes) /
-			      8);
+	if (is_in(address, map->data, data_room(map)))
+		return (long)((plan->ctl_bytes + offset / room * ring + offset % ring) / 8);
 	return -1;
 }
 
