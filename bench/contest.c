@@ -45,25 +45,43 @@ void bench_die(const char *format, ...)
 	exit(1);
 }
 
-static void run_on(int cpu, int other)
+void bench_place(pid_t pid, int cpu, int other)
 {
 	cpu_set_t set;
 
 	CPU_ZERO(&set);
 	CPU_SET((size_t)cpu, &set);
 	CPU_SET((size_t)other, &set);
-	if (sched_setaffinity(0, sizeof(set), &set) < 0)
+	if (sched_setaffinity(pid, sizeof(set), &set) < 0)
 		bench_die("cannot run on processors %d and %d: %s", cpu, other, strerror(errno));
 }
 
 void bench_pin(int cpu)
 {
-	run_on(cpu, cpu);
+	bench_place(0, cpu, cpu);
 }
 
 void bench_unpin(void)
 {
-	run_on(bench_manner.cpu[0], bench_manner.cpu[1]);
+	bench_place(0, bench_manner.cpu[0], bench_manner.cpu[1]);
+}
+
+pid_t bench_fork(int cpu)
+{
+	pid_t parent = getpid();
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (pid < 0)
+		bench_die("fork: %s", strerror(errno));
+	if (pid != 0)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(1);
+	bench_pin(cpu);
+	return 0;
 }
 
 void *bench_shared_new(uint64_t bytes)

@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "bench/clock.h"
 #include "bench/figures.h"
@@ -106,6 +107,10 @@ void *bench_shared_free(void *memory, uint64_t bytes);
 
 void bench_pin(int cpu);
 void bench_unpin(void); /* to both */
+/* The same to another process; 0: this one. */
+void bench_place(pid_t pid, int cpu, int other);
+/* As fork, or ends the run; the new process is pinned, and ends with this one. */
+pid_t bench_fork(int cpu);
 
 /* Prints "shmbench: ..." and ends the whole run. */
 __attribute__((noreturn, format(printf, 1, 2))) void bench_die(const char *format, ...);

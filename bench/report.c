@@ -15,6 +15,8 @@ bool bench_result_passes(const struct bench_result *result)
 		return result->p50 <= result->bar;
 	if (result->judged == BENCH_VALUE_OVER)
 		return result->p50 >= result->bar;
+	if (result->judged == BENCH_VALUE_P99)
+		return result->p50 <= result->bar && result->p99 <= result->bar;
 	return result->ratio <= result->bar;
 }
 
@@ -190,7 +192,8 @@ static struct cell bar_cell(const struct bench_result *result)
 		snprintf(cell.text, sizeof(cell.text), "%.2f", result->bar);
 	else
 		snprintf(cell.text, sizeof(cell.text), "%s %.0f %s",
-			 result->judged == BENCH_VALUE ? "<=" : ">=", result->bar, result->unit);
+			 result->judged == BENCH_VALUE_OVER ? ">=" : "<=", result->bar,
+			 result->unit);
 	return cell;
 }
 

@@ -27,6 +27,7 @@ enum bench_judged {
 	BENCH_RATIO = 0,      /* at most */
 	BENCH_VALUE = 1,      /* p50, at most */
 	BENCH_VALUE_OVER = 2, /* p50, at least */
+	BENCH_VALUE_P99 = 3,  /* p50 and p99, each at most */
 };
 
 /* NAN and NULL: there is no such thing. */
