@@ -45,8 +45,11 @@ const struct command commands[] = {
 	{ "kinds", "", 0, 0, "", "kinds of segments that the broker knows, with their options", "",
 	  run_kinds },
 	{ "ls", "[PREFIX]", 0, 1, "", "segments whose names begin with PREFIX", "", run_ls },
-	{ "monitor", "", 0, 0, "", "show what happens as it happens",
-	  "Ends with the broker (exit code 3) or by signal.", run_monitor },
+	{ "monitor", "", 0, 0, "timeout", "show what happens as it happens",
+	  "Goes on with the next broker when one is lost, with an event of kind broker-back which says "
+	  "how long nothing was heard. Ends by signal, or with exit code 3 when no broker is back within "
+	  "--timeout, 10 s unless said.",
+	  run_monitor },
 	{ "peek", "NAME", 1, 1, "count follow hex max timeout",
 	  "show what is in a segment of any kind, and take nothing",
 	  "A line for each message, slot, field or element: its position, its state, who holds it "

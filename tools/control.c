@@ -258,8 +258,11 @@ int control_try(const struct options *options, enum control_socket which,
 }
 
 /* What went wrong on the connection itself. */
-static int report_broken(const struct control *control, int r)
+static int report_broken(struct control *control, int r)
 {
+	control->is_lost = r == -EAGAIN || r == -EPIPE || r == -ECONNRESET;
+	if (control->is_lost && control->is_patient)
+		return EXIT_NO_BROKER;
 	switch (r) {
 	case -EAGAIN:
 		/* what outlives a broker takes connections for the next one */

@@ -19,8 +19,10 @@ enum control_socket {
 struct control {
 	struct shmp_wire wire;
 	char path[CONTROL_PATH_BYTES];
-	int pid;       /* of the broker, 0 = out of sight */
-	bool is_guest; /* said hello, so that it must take its leave */
+	int pid;	 /* of the broker, 0 = out of sight */
+	bool is_guest;	 /* said hello, so that it must take its leave */
+	bool is_patient; /* that it is lost is not worth a word: the next one is waited for */
+	bool is_lost;	 /* it hung up or does not answer */
 };
 
 #define CONTROL_NULL ((struct control){ .wire = SHMP_WIRE_NULL })
@@ -30,7 +32,7 @@ int control_open(const struct options *options, enum control_socket which,
 		 struct control *ret_control);
 /* The control socket, without a word when there is none: for what is merely nice to know. */
 int control_open_quietly(const struct options *options, struct control *ret_control);
-/* The same, and says what was tried and why it failed; *ret_tried is to be freed then. */
+/* The same as control_open_quietly, and says what was tried and why it failed; *ret_tried is to be freed then. */
 int control_try(const struct options *options, enum control_socket which,
 		struct control *ret_control, char **ret_tried);
 /* Takes its leave first, so that the broker sees one who left and not one who died. */

@@ -559,18 +559,71 @@ static void happen_until_readable(int fd)
 	expect(CTL("rm", "q"), 0, NULL, NULL);
 }
 
-TEST(monitor_shows_what_happens_and_ends_with_the_broker)
+TEST(monitor_shows_what_happens_and_ends_with_the_last_broker)
 {
 	struct shmt_process monitor;
 
 	begin();
-	monitor = START("--json", "monitor");
+	monitor = START("--json", "monitor", "--timeout", "0.2");
 	happen_until_readable(monitor.out);
 	shmt_process_expect(&monitor, "\"kind\":\"created\"");
 	shmt_process_expect(&monitor, "\"segment\":\"q\"");
 	shmt_process_expect(&monitor, "\"kind\":\"unlinked\"");
 	shmt_broker_kill(&broker);
 	expect(shmt_process_finish(&monitor, "", 0), 3, NULL, "closed the connection");
+	shmt_broker_remove(&broker);
+}
+
+TEST(monitor_goes_on_with_the_next_broker)
+{
+	static const char *const at_once[] = { "--no-backoff", NULL };
+	struct shmt_process json, text;
+
+	broker = shmt_broker_supervised(at_once);
+	setenv("SHMBROKER_ADDRESS", broker.address, 1);
+	json = START("--json", "monitor");
+	text = START("monitor");
+	happen_until_readable(json.out);
+	happen_until_readable(text.out);
+	for (int i = 0; i < 3; i++) {
+		char pid[32];
+
+		shmt_broker_kill(&broker);
+		shmt_broker_next(&broker);
+		shmt_process_expect(&json, "\"kind\":\"broker-back\"");
+		snprintf(pid, sizeof(pid), "\"pid\":%d,", broker.pid);
+		shmt_process_expect(&json, pid);
+		shmt_process_expect(&json, "\"same_epoch\":true");
+		shmt_process_expect(&text, "broker-back");
+		snprintf(pid, sizeof(pid), "pid %d: the next one", broker.pid);
+		shmt_process_expect(&text, pid);
+		expect(CTL("create", "next"), 0, NULL, NULL);
+		expect(CTL("rm", "next"), 0, NULL, NULL);
+		shmt_process_expect(&json, "\"segment\":\"next\"");
+		shmt_process_expect(&text, "unlinked");
+	}
+	kill(json.pid, SIGTERM);
+	expect(shmt_process_finish(&json, "", 0), 128 + SIGTERM, NULL, "");
+	kill(text.pid, SIGTERM);
+	expect(shmt_process_finish(&text, "", 0), 128 + SIGTERM, NULL, "");
+	shmt_broker_stop(&broker);
+}
+
+/* One without a keeper knows nothing of what there was. */
+TEST(monitor_says_when_the_segments_are_gone)
+{
+	struct shmt_process monitor, next;
+
+	begin();
+	monitor = START("monitor");
+	happen_until_readable(monitor.out);
+	shmt_broker_kill(&broker);
+	next = shmt_process_start(LIST(shmt_program("SHMBROKERD"), "--client-socket",
+				       broker.address, "--control-socket", broker.control));
+	shmt_process_expect(&monitor, "without the segments");
+	shmt_process_kill(&monitor);
+	kill(next.pid, SIGTERM);
+	expect(shmt_process_finish(&next, "", 0), 0, NULL, NULL);
 	shmt_broker_remove(&broker);
 }
 
