@@ -45,6 +45,12 @@ static void raise_descriptor_limit(void)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+static int fail(const char *what, int error)
+{
+	log_event(LOG_ERR, "cannot_start", "reason=\"%s: %s\"", what, strerror(error));
+	return -error;
+}
+
 static void settle_process(void)
 {
 	signal(SIGPIPE, SIG_IGN);
@@ -95,9 +101,10 @@ static int init_deaths(struct broker *broker)
 	int r = state_file_make("shmbroker:deaths", DEATHS_ROOM * sizeof(struct death_record),
 				&broker->death_records);
 
-	if (r == 0)
-		deaths_init(&broker->deaths, broker->death_records.base, DEATHS_ROOM);
-	return r;
+	if (r < 0)
+		return fail("make the record of deaths", -r);
+	deaths_init(&broker->deaths, broker->death_records.base, DEATHS_ROOM);
+	return 0;
 }
 
 static int open_listener(struct broker *broker, struct listener *listener, const char *name,
@@ -158,15 +165,19 @@ static int watch_signals(struct broker *broker)
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < 2; i++) {
-		uv_signal_init(&broker->loop, &broker->stop_signals[i]);
+		r = uv_signal_init(&broker->loop, &broker->stop_signals[i]);
+		if (r < 0)
+			break;
 		handles_adopt(&broker->handles, (uv_handle_t *)&broker->stop_signals[i]);
 		r = uv_signal_start(&broker->stop_signals[i], on_stop_signal, numbers[i]);
 	}
-	return r;
+	return r < 0 ? fail("watch signals", -r) : 0;
 }
 
 int broker_init(struct broker *broker, const struct options *options)
 {
+	int r;
+
 	settle_process();
 	*broker = (struct broker){ .options = options,
 				   .client_listener = LISTENER_NULL,
@@ -175,7 +186,13 @@ int broker_init(struct broker *broker, const struct options *options)
 				   .started_ns = shmp_clock_ns() };
 	broker_random_text(broker->epoch, sizeof(broker->epoch));
 	handles_init(&broker->handles, broker, on_last);
-	uv_loop_init(&broker->loop);
+	r = systemd_meet();
+	if (r < 0)
+		return fail("find its manager", -r);
+	r = uv_loop_init(&broker->loop);
+	if (r < 0)
+		return fail("make its loop", -r);
+	broker->has_loop = true;
 	systemd_init(&broker->loop);
 	init_rooms(broker);
 	start_watchdog(broker);
@@ -186,8 +203,9 @@ int broker_init(struct broker *broker, const struct options *options)
 		log_event(LOG_ERR, "no_proc", "reason=\"/proc/self/fd: %s\"", strerror(error));
 		return -error;
 	}
-	if (init_deaths(broker) < 0)
-		return -ENOMEM;
+	r = init_deaths(broker);
+	if (r < 0)
+		return r;
 	/* before there is a socket: who can connect may also have it stopped */
 	return watch_signals(broker);
 }
@@ -251,11 +269,27 @@ static void run_until_closed(struct broker *broker)
 		uv_run(&broker->loop, UV_RUN_NOWAIT);
 }
 
+static int freeze(struct broker *broker)
+{
+	int r = state_freeze(&broker->state);
+
+	return r < 0 || !state_is_there(&broker->state) ? r :
+							  state_file_freeze(&broker->death_records);
+}
+
 void broker_deinit(struct broker *broker)
 {
+	systemd_listen_done();
+	if (!broker->has_loop) { /* nor anything else */
+		systemd_deinit();
+		return;
+	}
 	broker->is_stopping = true;
-	state_freeze(&broker->state);
-	state_file_freeze(&broker->death_records);
+	/* what the next broker needs would be emptied: leave all to the kernel, as if killed */
+	if (!broker->has_abandoned)
+		broker->has_abandoned = freeze(broker) < 0;
+	if (broker->has_abandoned)
+		return;
 	listener_close(&broker->client_listener);
 	listener_close(&broker->control_listener);
 	reserve_close(broker);
@@ -292,7 +326,7 @@ int broker_serve(const struct options *options, const struct broker_interfaces *
 		r = broker_run(&broker);
 	broker_deinit(&broker);
 	r = r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
-	/* libuv would wait for a thread that a stranger's descriptor holds up */
+	/* libuv would wait for a thread that a stranger's descriptor holds up, too */
 	if (broker.has_abandoned)
 		_exit(r);
 	return r;

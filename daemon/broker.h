@@ -63,7 +63,8 @@ struct broker {
 	uint64_t restarts; /* of brokers with this state */
 	char epoch[33];	   /* from the first start to the loss of all segments */
 	int proc_fd_dir;
-	bool has_abandoned;  /* after deinit: a thread is held up for ever, end by _exit */
+	bool has_loop;	     /* which comes before everything else */
+	bool has_abandoned;  /* after deinit: not everything could be closed, end by _exit */
 	bool is_stopping;    /* nobody is repaired or woken any more */
 	bool has_passrights; /* the kernel keeps strangers' descriptors away */
 };

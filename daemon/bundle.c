@@ -452,14 +452,24 @@ static int take_item(const struct taking *taking, const struct bundle_finding *f
 	return r;
 }
 
+/* Each look begins where the last one ended, from @offset on; -1: always at the head. 0 or -errno. */
+static int set_peeking(const struct bundle *bundle, int offset)
+{
+	int r;
+
+	do {
+		r = setsockopt(bundle->out, SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof(offset));
+	} while (r < 0 && errno == EINTR);
+	return r < 0 ? -errno : 0;
+}
+
 static int peek_all(const struct taking *taking, struct bundle *bundle)
 {
 	struct bundle_finding finding = { .fd_count = 0 };
-	int from = 0, none = -1, r;
+	int r = set_peeking(bundle, 0), end;
 
-	/* each look begins where the last one ended */
-	if (setsockopt(bundle->out, SOL_SOCKET, SO_PEEK_OFF, &from, sizeof(from)) < 0)
-		return -errno;
+	if (r < 0)
+		return r;
 	while ((r = peek_item(bundle, &finding)) > 0) {
 		bundle->messages++;
 		taking->bundles->messages++;
@@ -468,8 +478,9 @@ static int peek_all(const struct taking *taking, struct bundle *bundle)
 		if (r < 0)
 			break;
 	}
-	setsockopt(bundle->out, SOL_SOCKET, SO_PEEK_OFF, &none, sizeof(none));
-	return r;
+	/* what is turned over later would be one message, what is dropped another */
+	end = set_peeking(bundle, -1);
+	return r < 0 ? r : end;
 }
 
 static int take_bundle(const struct taking *taking, uint32_t number)

@@ -388,8 +388,10 @@ static size_t stored_most(void)
 /* Sockets of a manager of our own; they go to the broker, in the same order. */
 static int take_passed(struct keeper *keeper)
 {
-	int r = 0;
+	int r = systemd_meet();
 
+	if (r < 0)
+		return fail(keeper, "find its manager", -r);
 	for (size_t i = 0; r == 0 && i < systemd_passed_count(); i++) {
 		const char *name;
 		int fd = systemd_passed(i, &name);
@@ -494,7 +496,7 @@ static void remove_files(const struct keeper *keeper, const char *name, const ch
 	    address.sun_family == AF_UNIX)
 		path = address.sun_path;
 	lockfile_path(path, lock);
-	if (lock_fd < 0 || !lockfile_is_held(lock, lock_fd))
+	if (lock_fd < 0 || lockfile_is_held(lock, lock_fd) <= 0)
 		return;
 	if (fd >= 0)
 		unlink(path);

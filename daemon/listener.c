@@ -88,7 +88,10 @@ static int lock(struct listener *listener)
 	int r;
 
 	lockfile_path(listener->path, path);
-	if (kept >= 0 && lockfile_is_held(path, kept)) {
+	r = kept >= 0 ? lockfile_is_held(path, kept) : 0;
+	if (r < 0)
+		return fail(listener, "look at its lock", -r);
+	if (r > 0) {
 		listener->lock_fd = kept;
 		return 0;
 	}
@@ -178,27 +181,36 @@ static int take_over(struct listener *listener, int fd)
 	return 0;
 }
 
-/* The lock is held: nobody else has replaced the file, and a socket there is this one's. */
-static bool is_at_path(const struct listener *listener, int fd)
+/* The lock is held: nobody else has replaced the file, and a socket there is this one's. 1, 0 or
+ * -errno. */
+static int is_at_path(const struct listener *listener, int fd)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNSPEC };
 	socklen_t bytes = sizeof(address) - 1;
 	struct stat status;
 
-	return is_listening(fd) &&
-	       getsockname(fd, (struct sockaddr *)(void *)&address, &bytes) == 0 &&
-	       address.sun_family == AF_UNIX && strcmp(address.sun_path, listener->path) == 0 &&
-	       lstat(listener->path, &status) == 0 && S_ISSOCK(status.st_mode);
+	if (!is_listening(fd))
+		return 0;
+	if (getsockname(fd, (struct sockaddr *)(void *)&address, &bytes) < 0)
+		return -errno;
+	if (address.sun_family != AF_UNIX || strcmp(address.sun_path, listener->path) != 0)
+		return 0;
+	if (lstat(listener->path, &status) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	return S_ISSOCK(status.st_mode);
 }
 
-/* Who connected while there was no broker waits in it. */
-static bool resume(struct listener *listener, unsigned mode)
+/* Who connected while there was no broker waits in it. 1; 0 there is none; -errno. */
+static int resume(struct listener *listener, unsigned mode)
 {
 	int fd = take_kept(listener, LISTENER_KEPT_SOCKET);
+	int r = fd < 0 ? 0 : is_at_path(listener, fd);
 
-	if (fd < 0 || !is_at_path(listener, fd)) {
+	if (r < 0)
+		return fail(listener, "look at it", -r);
+	if (r == 0) {
 		give_up_kept(listener, LISTENER_KEPT_SOCKET);
-		return false;
+		return 0;
 	}
 	listener->fd = fd;
 	listener->has_file = true;
@@ -207,7 +219,7 @@ static bool resume(struct listener *listener, unsigned mode)
 	if (chmod(listener->path, mode) < 0)
 		log_event(LOG_WARNING, "rights", "path=%s reason=\"left as they are: %s\"",
 			  listener->path, strerror(errno));
-	return true;
+	return 1;
 }
 
 static int make(struct listener *listener, unsigned mode)
@@ -217,8 +229,10 @@ static int make(struct listener *listener, unsigned mode)
 	if (r < 0)
 		return fail(listener, "make its folder", -r);
 	r = lock(listener);
-	if (r < 0 || resume(listener, mode))
-		return r;
+	if (r == 0)
+		r = resume(listener, mode);
+	if (r != 0)
+		return r < 0 ? r : 0;
 	r = remove_stale(listener);
 	if (r == 0)
 		r = make_socket(listener, mode);

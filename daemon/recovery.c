@@ -541,7 +541,7 @@ static int take_state(struct broker *broker, int fd)
 	return r;
 }
 
-static void complain(int error)
+static int complain(const char *event, int error)
 {
 	const char *remedy = "it is tried again";
 
@@ -549,8 +549,18 @@ static void complain(int error)
 		remedy = "raise LimitNOFILE (ulimit -Hn)";
 	else if (error == -ENOMEM)
 		remedy = "give it more memory";
-	log_event(LOG_ERR, "cannot_recover", "reason=\"%s\" remedy=\"%s\"", strerror(-error),
-		  remedy);
+	log_event(LOG_ERR, event, "reason=\"%s\" remedy=\"%s\"", strerror(-error), remedy);
+	return error;
+}
+
+/* The first broker that a manager has. */
+static int begin_state(struct broker *broker)
+{
+	int r = make_state(broker);
+
+	if (r == 0 && state_is_there(&broker->state))
+		r = take_deaths(broker);
+	return r < 0 ? complain("cannot_start", r) : 0;
 }
 
 int recovery_run(struct broker *broker)
@@ -560,22 +570,18 @@ int recovery_run(struct broker *broker)
 	int fd = systemd_listen_fd(STATE_NAME);
 	int r;
 
-	if (fd < 0) {
-		r = make_state(broker);
-		return r == 0 && state_is_there(&broker->state) ? take_deaths(broker) : r;
-	}
+	if (fd < 0)
+		return begin_state(broker);
 	r = take_state(broker, fd);
 	if (r == 0)
 		r = take_deaths(broker);
-	if (r < 0)
-		return r;
-	r = restore(&recovery);
+	if (r == 0)
+		r = restore(&recovery);
 	if (r < 0) {
 		/* all stays as it is for another try, or another version */
 		if (r != -EPROTONOSUPPORT)
-			complain(r);
-		state_freeze(&broker->state);
-		broker->is_stopping = true;
+			complain("cannot_recover", r);
+		broker->has_abandoned = true; /* half a broker is not taken apart */
 		end(&recovery);
 		return r;
 	}

@@ -10,7 +10,8 @@ struct broker;
 
 /*
  * 0, also when nothing was left or nobody keeps anything. -EPROTONOSUPPORT, with the reason logged:
- * it was left by a broker of another version, and stays as it is; another -errno.
+ * it was left by a broker of another version, and stays as it is; another -errno, logged, too. After a
+ * failure the broker cannot be closed any more, and nothing is changed: the process has to end.
  */
 int recovery_run(struct broker *broker);
 

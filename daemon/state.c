@@ -152,12 +152,13 @@ int state_take(int fd, struct state *ret_state, uint32_t *ret_version)
 	return 0;
 }
 
-void state_freeze(struct state *state)
+int state_freeze(struct state *state)
 {
 	if (state->base &&
 	    mmap(state->base, STATE_BYTES_MAX, PROT_READ | PROT_WRITE,
 		 MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED, state->fd, 0) == MAP_FAILED)
-		abort(); /* else it would be emptied while this process ends in good order */
+		return -errno;
+	return 0;
 }
 
 void state_close(struct state *state)
@@ -257,10 +258,9 @@ int state_file_take(struct state_file *file, int fd)
 	return 0;
 }
 
-void state_file_freeze(struct state_file *file)
+int state_file_freeze(struct state_file *file)
 {
-	if (file->base && map_over(file, file->fd, MAP_PRIVATE) < 0)
-		abort(); /* as in state_freeze */
+	return file->base ? map_over(file, file->fd, MAP_PRIVATE) : 0;
 }
 
 void state_file_close(struct state_file *file)

@@ -185,8 +185,9 @@ int state_make(const char *epoch, struct state *ret_state);
  * version, *ret_version; -EBADMSG it is none; another -errno.
  */
 int state_take(int fd, struct state *ret_state, uint32_t *ret_version);
-/* What is written from here on stays with this process: its successor gets what there was. */
-void state_freeze(struct state *state);
+/* What is written from here on stays with this process: its successor gets what there was. 0; -errno,
+ * and what is written goes to the successor as before. */
+int state_freeze(struct state *state);
 /* Forgets it and leaves it as it is. */
 void state_close(struct state *state);
 
@@ -252,7 +253,7 @@ int state_file_make(const char *name, size_t bytes, struct state_file *ret_file)
  * 0; -EBADMSG it is of another size, and not taken; another -errno. */
 int state_file_take(struct state_file *file, int fd);
 /* As state_freeze. */
-void state_file_freeze(struct state_file *file);
+int state_file_freeze(struct state_file *file);
 void state_file_close(struct state_file *file);
 
 #endif

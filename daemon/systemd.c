@@ -78,6 +78,14 @@ static uint64_t environment_number(const char *name)
 
 /* Passed descriptors. */
 
+static void forget_names(void)
+{
+	free(self.names);
+	free(self.name_of);
+	self.names = NULL;
+	self.name_of = NULL;
+}
+
 /* As many as there are names; what is left has none. */
 static void split_names(void)
 {
@@ -90,27 +98,33 @@ static void split_names(void)
 	}
 }
 
-static void count_passed(void)
+/* 0 or -ENOMEM. */
+static int count_passed(void)
 {
 	const char *names = getenv("LISTEN_FDNAMES");
 	uint64_t count = environment_number("LISTEN_FDS");
 	long most = sysconf(_SC_OPEN_MAX);
 
 	if (self.is_counted)
-		return;
-	self.is_counted = true;
-	if (environment_number("LISTEN_PID") != (uint64_t)getpid() || count == 0)
-		return;
+		return 0;
+	if (environment_number("LISTEN_PID") != (uint64_t)getpid())
+		count = 0;
 	if (most < 0 || count > (uint64_t)most)
-		return; /* nobody can have passed so many */
-	self.names = names ? strdup(names) : NULL;
-	self.name_of = calloc(count, sizeof(*self.name_of));
-	if (!self.name_of || (names && !self.names))
-		return; /* as if there were none: what follows will fail, too */
+		count = 0; /* nobody can have passed so many */
+	if (count > 0) {
+		self.names = names ? strdup(names) : NULL;
+		self.name_of = calloc(count, sizeof(*self.name_of));
+		if (!self.name_of || (names && !self.names)) {
+			forget_names();
+			return -ENOMEM;
+		}
+	}
+	self.is_counted = true;
 	self.count = count;
 	split_names();
 	for (size_t i = 0; i < count; i++)
 		fcntl(LISTEN_FDS_START + (int)i, F_SETFD, FD_CLOEXEC);
+	return 0;
 }
 
 size_t systemd_passed_count(void)
@@ -148,17 +162,15 @@ void systemd_listen_done(void)
 	unsetenv("LISTEN_PID");
 	unsetenv("LISTEN_FDS");
 	unsetenv("LISTEN_FDNAMES");
-	free(self.names);
-	free(self.name_of);
-	self.names = NULL;
-	self.name_of = NULL;
+	forget_names();
 	self.count = 0;
 	self.is_counted = true;
 }
 
 /* Messages to the manager. */
 
-/* Connected, it is one manager for life: another one at the same path keeps nothing for us. */
+/* Connected, it is one manager for life: another one at the same path keeps nothing for us.
+ * Return: the socket or -errno. */
 static int connect_to(const char *path)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -167,28 +179,66 @@ static int connect_to(const char *path)
 	int fd;
 
 	if (length < 2 || length >= sizeof(address.sun_path))
-		return -1;
+		return -EINVAL;
 	memcpy(address.sun_path, path, length);
 	if (path[0] == '@')
 		address.sun_path[0] = '\0'; /* abstract */
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd >= 0 && connect(fd, (struct sockaddr *)(void *)&address, bytes) < 0) {
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (struct sockaddr *)(void *)&address, bytes) < 0) {
+		int error = errno;
+
 		close(fd);
-		fd = -1;
+		return -error;
 	}
 	return fd;
 }
 
-static bool find_manager(void)
+static void log_lost(int error)
+{
+	log_event(LOG_WARNING, "keeper_lost",
+		  "reason=\"%s: %s\" message=\"serves on, but the next broker will not "
+		  "know the segments of this one\"",
+		  getenv("NOTIFY_SOCKET"), strerror(error));
+}
+
+static bool is_shortage(int r)
+{
+	return r == -EMFILE || r == -ENFILE || r == -ENOMEM || r == -ENOBUFS;
+}
+
+/* 0, also when there is none; -errno when it could not be found out: another time. */
+static int meet_manager(void)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
+	bool keeps = environment_number("FDSTORE") > 0;
+	int fd;
 
 	if (self.manager != MANAGER_UNKNOWN)
-		return self.manager == MANAGER_THERE;
-	self.fd = path ? connect_to(path) : -1;
-	self.manager = self.fd >= 0 ? MANAGER_THERE : MANAGER_NONE;
-	self.has_store = self.fd >= 0 && environment_number("FDSTORE") > 0;
-	return self.fd >= 0;
+		return 0;
+	fd = path ? connect_to(path) : -ENOENT;
+	if (is_shortage(fd))
+		return fd;
+	self.fd = fd < 0 ? -1 : fd;
+	self.manager = fd < 0 ? MANAGER_NONE : MANAGER_THERE;
+	self.has_store = fd >= 0 && keeps;
+	if (fd < 0 && path && keeps)
+		log_lost(-fd);
+	return 0;
+}
+
+static bool find_manager(void)
+{
+	meet_manager();
+	return self.manager == MANAGER_THERE;
+}
+
+int systemd_meet(void)
+{
+	int r = count_passed();
+
+	return r < 0 ? r : meet_manager();
 }
 
 static void free_message(struct message *message)
@@ -209,10 +259,7 @@ static void drop_messages(void)
 static void lose_manager(int error)
 {
 	if (self.has_store)
-		log_event(LOG_WARNING, "keeper_lost",
-			  "reason=\"%s: %s\" message=\"serves on, but the next broker will not "
-			  "know the segments of this one\"",
-			  getenv("NOTIFY_SOCKET"), strerror(error));
+		log_lost(error);
 	self.manager = MANAGER_NONE;
 	self.has_store = false;
 	close(self.fd);

@@ -15,6 +15,13 @@
 #include <stdint.h>
 #include <uv.h>
 
+/*
+ * Reads what was passed and finds the manager; what is below does so by itself, but takes what it has
+ * no memory or descriptor for to be not there. Return: 0, also when there is none; -errno when that
+ * could not be found out. Who would go on without its state or its manager asks here first.
+ */
+int systemd_meet(void);
+
 /* Has the queue sent by @loop. Who has none calls systemd_flush again and again. */
 void systemd_init(uv_loop_t *loop);
 /* Drops what still waits. The loop has to run until its handles are closed. */
