@@ -81,7 +81,7 @@ static void serve(void)
 	options.control_socket = broker.control;
 	options.bytes = options.bytes_per_uid = UINT64_C(1) << 30;
 	fault->owner = getpid();
-	fault->blocks = 0;
+	fault->blocks = fault->mapped_bytes = 0;
 	_exit(broker_serve(&options, &interfaces));
 }
 
@@ -157,6 +157,7 @@ static void end(void)
 	shmt_raw_close(control);
 	shmt_broker_stop(&broker);
 	ck_assert_int_eq(fault->blocks, 0);
+	ck_assert_int_eq(fault->mapped_bytes, 0);
 	munmap(shared, sizeof(*shared));
 	close(notify);
 }
@@ -265,12 +266,20 @@ static enum outcome run_client(const struct act *act, const struct fault_round *
 
 struct measure {
 	long blocks;
+	long mapped_bytes;
 	size_t descriptors;
 };
 
+static bool is_same(const struct measure *one, const struct measure *other)
+{
+	return one->blocks == other->blocks && one->mapped_bytes == other->mapped_bytes &&
+	       one->descriptors == other->descriptors;
+}
+
 static struct measure measure(void)
 {
-	return (struct measure){ fault->blocks, shmt_broker_descriptors(&broker) };
+	return (struct measure){ fault->blocks, fault->mapped_bytes,
+				 shmt_broker_descriptors(&broker) };
 }
 
 static void drain(void)
@@ -292,13 +301,14 @@ static void settle(const struct act *act, const struct fault_round *round,
 				     fault_text());
 		drain();
 		now = measure();
-		if (now.blocks == before->blocks && now.descriptors == before->descriptors)
+		if (is_same(&now, before))
 			return;
 		nanosleep(&pause, NULL);
 	}
-	ck_abort_msg("%s, call %lu (%s): %ld blocks, not %ld; %zu descriptors, not %zu", act->name,
-		     round->chosen, fault_text(), now.blocks, before->blocks, now.descriptors,
-		     before->descriptors);
+	ck_abort_msg("%s, call %lu (%s): %ld blocks, not %ld; %ld bytes mapped, not %ld; %zu "
+		     "descriptors, not %zu",
+		     act->name, round->chosen, fault_text(), now.blocks, before->blocks,
+		     now.mapped_bytes, before->mapped_bytes, now.descriptors, before->descriptors);
 }
 
 /* What it has when it has nothing to do. */
@@ -315,7 +325,7 @@ static struct measure rest(void)
 
 		drain();
 		now = measure();
-		if (now.blocks != last.blocks || now.descriptors != last.descriptors)
+		if (!is_same(&now, &last))
 			same = 0;
 		last = now;
 		nanosleep(&pause, NULL);

@@ -11,9 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #ifndef MFD_NOEXEC_SEAL
@@ -64,9 +68,10 @@ bool fault_next(struct fault_round *round)
 	if (!fault->has_failed)
 		return false;
 	round->failures++;
-	if (++round->error >= fault->error_count) {
-		round->error = 0;
+	if (++round->error >= fault->error_count || FAULT_HASTENS) {
 		round->chosen++;
+		/* which one changes from call to call */
+		round->error = FAULT_HASTENS ? (unsigned)round->chosen : 0;
 	}
 	return true;
 }
@@ -85,8 +90,7 @@ static bool is_meant(bool with_children)
 	       (with_children && fault->owner == getppid());
 }
 
-/* @errors ends with 0. */
-static bool fails(const char *call, const int *errors)
+bool fault_fails(const char *call, const int *errors)
 {
 	unsigned count = 0;
 
@@ -96,7 +100,7 @@ static bool fails(const char *call, const int *errors)
 	while (errors[count])
 		count++;
 	fault->error_count = count;
-	fault->number = errors[fault->error < count ? fault->error : 0];
+	fault->number = errors[fault->error % count];
 	snprintf(fault->call, sizeof(fault->call), "%s", call);
 	fault->has_failed = true;
 	if (getenv("SHMT_FAULT_STOP"))
@@ -105,7 +109,7 @@ static bool fails(const char *call, const int *errors)
 	return true;
 }
 
-#define FAILS(call_, ...) fails(call_, (const int[]){ __VA_ARGS__, 0 })
+#define FAILS(call_, ...) fault_fails(call_, (const int[]){ __VA_ARGS__, 0 })
 
 static bool is_refused(enum fault_without what)
 {
@@ -192,8 +196,6 @@ WRAP(int, ftruncate64, (int fd, off_t bytes), (fd, bytes), EINTR, ENOSPC)
 WRAP(int, fallocate64, (int fd, int mode, off_t at, off_t bytes), (fd, mode, at, bytes), EINTR,
      ENOSPC, ENOMEM)
 WRAP(int, fchmod, (int fd, mode_t mode), (fd, mode), EPERM)
-WRAP(void *, mmap64, (void *at, size_t bytes, int protection, int flags, int fd, off_t offset),
-     (at, bytes, protection, flags, fd, offset), ENOMEM, EAGAIN, EPERM)
 WRAP(int, madvise, (void *at, size_t bytes, int advice), (at, bytes, advice), EINVAL, ENOMEM)
 WRAP(int, mlock, (const void *at, size_t bytes), (at, bytes), ENOMEM, EPERM)
 WRAP(int, socket, (int domain, int type, int protocol), (domain, type, protocol), EMFILE, ENFILE,
@@ -205,11 +207,9 @@ WRAP(int, connect, (int fd, const struct sockaddr *name, socklen_t bytes), (fd, 
 WRAP(int, accept4, (int fd, struct sockaddr *name, socklen_t *bytes, int flags),
      (fd, name, bytes, flags), EMFILE, ENFILE, ENOMEM, ECONNABORTED, EINTR, EAGAIN)
 WRAP(int, setsockopt, (int fd, int level, int option, const void *value, socklen_t bytes),
-     (fd, level, option, value, bytes), ENOPROTOOPT, ENOMEM)
+     (fd, level, option, value, bytes), ENOPROTOOPT, ENOMEM, EINTR)
 WRAP(ssize_t, sendmsg, (int fd, const struct msghdr *message, int flags), (fd, message, flags),
      EINTR, EAGAIN, ENOBUFS, ENOMEM, ETOOMANYREFS, EPIPE)
-WRAP(ssize_t, recvmsg, (int fd, struct msghdr *message, int flags), (fd, message, flags), EINTR,
-     EAGAIN, ENOMEM, ECONNRESET)
 WRAP(ssize_t, send, (int fd, const void *bytes, size_t count, int flags), (fd, bytes, count, flags),
      EINTR, EAGAIN, EPIPE)
 WRAP(ssize_t, recv, (int fd, void *bytes, size_t count, int flags), (fd, bytes, count, flags),
@@ -219,6 +219,86 @@ WRAP(int, ppoll,
      (fds, count, timeout, mask), EINTR)
 WRAP(int, pipe2, (int *ends, int flags), (ends, flags), EMFILE, ENFILE)
 WRAP(pid_t, fork, (void), (), EAGAIN, ENOMEM)
+WRAP(int, bind, (int fd, const struct sockaddr *name, socklen_t bytes), (fd, name, bytes),
+     EADDRINUSE, EACCES, ENOSPC, ENOMEM)
+WRAP(int, listen, (int fd, int backlog), (fd, backlog), EADDRINUSE, ENOMEM)
+WRAP(int, getsockname, (int fd, struct sockaddr *name, socklen_t *bytes), (fd, name, bytes),
+     ENOBUFS)
+WRAP(int, flock, (int fd, int operation), (fd, operation), ENOLCK, ENOMEM)
+WRAP(int, mkdir, (const char *path, mode_t mode), (path, mode), EACCES, ENOSPC)
+WRAP(int, chmod, (const char *path, mode_t mode), (path, mode), EPERM, EROFS)
+WRAP(int, unlink, (const char *path), (path), EACCES, EROFS)
+WRAP(int, stat64, (const char *path, struct stat64 *status), (path, status), ENOMEM, EACCES)
+WRAP(int, lstat64, (const char *path, struct stat64 *status), (path, status), ENOMEM, EACCES)
+WRAP(int, fstatfs64, (int fd, struct statfs64 *status), (fd, status), EINTR, ENOSYS)
+WRAP(ssize_t, read, (int fd, void *bytes, size_t count), (fd, bytes, count), EINTR, EAGAIN)
+WRAP(ssize_t, write, (int fd, const void *bytes, size_t count), (fd, bytes, count), EINTR, EAGAIN,
+     ENOSPC)
+WRAP(ssize_t, pwrite64, (int fd, const void *bytes, size_t count, off_t at), (fd, bytes, count, at),
+     EINTR, ENOSPC)
+WRAP(int, dup2, (int fd, int number), (fd, number), EINTR, EBUSY)
+WRAP(int, execv, (const char *path, char *const *argv), (path, argv), ENOMEM, EACCES, ENOENT)
+WRAP(int, signalfd, (int fd, const sigset_t *signals, int flags), (fd, signals, flags), EMFILE,
+     ENFILE, ENOMEM)
+WRAP(int, waitid, (idtype_t type, id_t id, siginfo_t *info, int options), (type, id, info, options),
+     EINTR)
+WRAP(int, setenv, (const char *name, const char *value, int replaces), (name, value, replaces),
+     ENOMEM)
+
+ssize_t __real_recvmsg(int fd, struct msghdr *message, int flags);
+ssize_t __wrap_recvmsg(int fd, struct msghdr *message, int flags);
+
+/* Who peeks without waiting is told by EAGAIN alone that there is nothing: the kernel does not lie. */
+ssize_t __wrap_recvmsg(int fd, struct msghdr *message, int flags)
+{
+	bool fails = flags & MSG_PEEK ? FAILS("recvmsg", EINTR, ENOMEM) :
+					FAILS("recvmsg", EINTR, ENOMEM, ECONNRESET, EAGAIN);
+
+	return fails ? -1 : __real_recvmsg(fd, message, flags);
+}
+
+/* Nothing to wait for, nothing to be interrupted: the broker's log asks so before each line. */
+int __real_poll(struct pollfd *fds, nfds_t count, int timeout_ms);
+int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout_ms);
+
+int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout_ms)
+{
+	return timeout_ms != 0 && FAILS("poll", EINTR, ENOMEM) ?
+		       -1 :
+		       __real_poll(fds, count, timeout_ms);
+}
+
+void *__real_mmap64(void *at, size_t bytes, int protection, int flags, int fd, off_t offset);
+void *__wrap_mmap64(void *at, size_t bytes, int protection, int flags, int fd, off_t offset);
+int __real_munmap(void *at, size_t bytes);
+int __wrap_munmap(void *at, size_t bytes);
+
+static void count_mapped(size_t bytes, int sign)
+{
+	if (is_meant(false))
+		fault->mapped_bytes += sign * (long)((bytes + 4095) & ~(size_t)4095);
+}
+
+void *__wrap_mmap64(void *at, size_t bytes, int protection, int flags, int fd, off_t offset)
+{
+	void *base = FAILS("mmap", ENOMEM, EAGAIN, EPERM) ?
+			     MAP_FAILED :
+			     __real_mmap64(at, bytes, protection, flags, fd, offset);
+
+	/* what goes over something is in the place of as much */
+	if (base != MAP_FAILED && !(flags & MAP_FIXED))
+		count_mapped(bytes, 1);
+	return base;
+}
+
+int __wrap_munmap(void *at, size_t bytes)
+{
+	int r = __real_munmap(at, bytes);
+
+	if (r == 0)
+		count_mapped(bytes, -1);
+	return r;
+}
 
 int __real_memfd_create(const char *name, unsigned flags);
 int __wrap_memfd_create(const char *name, unsigned flags);
@@ -243,7 +323,8 @@ int __wrap_getsockopt(int fd, int level, int option, void *value, socklen_t *byt
 		errno = ENOPROTOOPT;
 		return -1;
 	}
-	return FAILS("getsockopt", EMFILE, ENFILE, ENOMEM, ENOPROTOOPT) ?
+	/* whether a socket listens is always told */
+	return option != SO_ACCEPTCONN && FAILS("getsockopt", EMFILE, ENFILE, ENOMEM, ENOPROTOOPT) ?
 		       -1 :
 		       __real_getsockopt(fd, level, option, value, bytes);
 }

@@ -31,6 +31,7 @@ struct fault {
 	char call[32];
 	pid_t owner;	     /* whose calls are meant, and those of its children; 0 = everybody's */
 	_Atomic long blocks; /* allocated and not freed */
+	_Atomic long mapped_bytes;
 	_Atomic unsigned
 		lacks; /* of what the kernel does not know, all the time: enum fault_without */
 	_Atomic unsigned long refusals; /* for that reason */
@@ -44,6 +45,19 @@ void fault_arm(unsigned long chosen, unsigned error);
 /* Whether the chosen call was reached, and failed. */
 bool fault_disarm(void);
 
+/* A sanitizer's build is slow: there each call has but one of its errors. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define FAULT_HASTENS true
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define FAULT_HASTENS true
+#endif
+#ifndef FAULT_HASTENS
+#define FAULT_HASTENS false
+#endif
+
 /* Every call in turn, each with each of its errors: while (fault_next(&round)) { arm, run, disarm }. */
 struct fault_round {
 	unsigned long chosen;
@@ -53,6 +67,9 @@ struct fault_round {
 };
 
 bool fault_next(struct fault_round *round);
+/* Whether this call fails now, with which errno. For wrappers; @errors ends with 0. */
+bool fault_fails(const char *call, const int *errors);
+
 /* "mmap: Cannot allocate memory", the last one. */
 const char *fault_text(void);
 
