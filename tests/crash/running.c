@@ -15,15 +15,17 @@ enum {
 	/* steps of the victim between two moves of another, at most */
 	PACE_QUICK = STEPPER_SAMPLES ? 256 : 32,
 	PACE_SLOW = 16 * PACE_QUICK,
+	SLOW_ENOUGH = STEPPER_SAMPLES ? 4000 : 500,
 	MEASURED = 3,
 	ENDS = 4, /* in a row: there is nothing behind them */
 	STRIDE_STEPPED = STEPPER_SAMPLES ? 311 : 7,
+	STRIDE_RESTING = STEPPER_SAMPLES ? 1 : 2,
 	STRIDE = STEPPER_SAMPLES ? 29 : 1,
-	STEPS_MAX = STEPPER_SAMPLES ? 60000 : 3000, /* of one who is held up for good, say */
-	ROUNDS_MAX = 8,				    /* of a loop, at a point within */
-	RESTS_MAX = 1000,			    /* of one who rests, between two moves */
-	TIMES_MAX = 3,				    /* that a repair is made */
-	ONE_SLEEPS_IN = 8,			    /* that find nothing to do */
+	STEPS_MAX = (STEPPER_SAMPLES ? 40 : 60) * STRIDE_STEPPED, /* of one who is held up, say */
+	ROUNDS_MAX = 8,						  /* of a loop, at a point within */
+	RESTS_MAX = 200,   /* of one who rests, between two moves */
+	TIMES_MAX = 3,	   /* that a repair is made */
+	ONE_SLEEPS_IN = 8, /* that find nothing to do */
 };
 
 enum haste {
@@ -165,14 +167,22 @@ static void nothing(void *context)
 	(void)context;
 }
 
+/* Who takes so many steps gets nowhere beside others as quick as that: they slow down. */
+static void count_step(struct running_world *world, unsigned long done)
+{
+	atomic_fetch_add(&world->steps, 1);
+	if (done > SLOW_ENOUGH && done > atomic_load(&world->pace))
+		atomic_store(&world->pace, (unsigned int)done);
+}
+
 /* So many single steps, whatever way they take. */
 static enum stepper_result step(struct running *running, struct stepper *stepper,
 				unsigned long steps)
 {
 	enum stepper_result result = STEPPER_STOPPED;
 
-	while (steps-- > 0 && result == STEPPER_STOPPED) {
-		atomic_fetch_add(&running->world->steps, 1);
+	for (unsigned long done = 0; done < steps && result == STEPPER_STOPPED; done++) {
+		count_step(running->world, done);
 		result = stepper_step(stepper);
 	}
 	return result;
@@ -211,11 +221,11 @@ static void end(struct running *running, struct stepper *stepper, unsigned long 
 		running->check(running->context);
 }
 
-static void count_step(void *context, unsigned long done, bool is_call)
+static void watch_step(void *context, unsigned long done, bool is_call)
 {
 	struct running *running = context;
 
-	atomic_fetch_add(&running->world->steps, 1);
+	count_step(running->world, done);
 }
 
 static void measure(struct running *running, unsigned int pace, struct stepper_path *ret_path)
@@ -223,7 +233,7 @@ static void measure(struct running *running, unsigned int pace, struct stepper_p
 	struct stepper stepper;
 
 	begin(running, &stepper, KEEPING_PACE, pace);
-	stepper.watch = count_step;
+	stepper.watch = watch_step;
 	stepper.watch_context = running;
 	stepper_measure(&stepper, ret_path);
 	end(running, &stepper, ret_path->count, ret_path->end);
@@ -270,8 +280,11 @@ static unsigned long kill_running(struct running *running, unsigned long first)
 			if (!is_wanted(paths, i + 1, point))
 				continue;
 			run_to_point(running, &paths[i], point, AT_FULL_SPEED);
+			points++;
+			if ((first + point) % STRIDE_RESTING > 0)
+				continue;
 			run_to_point(running, &paths[i], point, RESTING);
-			points += 2;
+			points++;
 		}
 	}
 	for (unsigned int i = 0; i < MEASURED; i++)
