@@ -21,7 +21,7 @@ enum {
 	STRIDE_STEPPED = STEPPER_SAMPLES ? 311 : 7,
 	STRIDE_RESTING = STEPPER_SAMPLES ? 1 : 2,
 	STRIDE = STEPPER_SAMPLES ? 29 : 1,
-	STEPS_MAX = (STEPPER_SAMPLES ? 40 : 60) * STRIDE_STEPPED, /* of one who is held up, say */
+	STEPS_MAX = (STEPPER_SAMPLES ? 12 : 60) * STRIDE_STEPPED, /* of one who is held up, say */
 	ROUNDS_MAX = 8,						  /* of a loop, at a point within */
 	RESTS_MAX = 200,   /* of one who rests, between two moves */
 	TIMES_MAX = 3,	   /* that a repair is made */
