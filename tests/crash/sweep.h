@@ -1,7 +1,8 @@
 /*
  * Sweep: a public call of the library with a real broker, and the end of who makes it after every
- * instruction. For each death the scene is set up anew; the child connects and prepares by itself, is
- * stepped through the call and killed; then `check` sees, in the parent, what the broker made of it.
+ * instruction; or he is stopped there, and goes on when the world has changed. For each death the
+ * scene is set up anew; the child connects and prepares by itself, is stepped through the call and
+ * killed; then `check` sees, in the parent, what the broker made of it.
  *
  * The calls take the same path every time, but for a look at the clock that its change delays: they
  * do not wait, and nobody else is at the segment.
@@ -28,8 +29,13 @@ struct sweep {
 	sweep_fn prepare; /* in the child */
 	sweep_fn arrange; /* in the parent, when the child is about to make the call; may be NULL */
 	sweep_fn operate; /* in the child, stepped */
-	sweep_fn check;	  /* in the parent, after the death */
+	/* in the parent: he is stopped, not dead, while this is done, and ends the call before `check`.
+	 * NULL: he dies */
+	sweep_fn meanwhile;
+	sweep_fn check;	    /* in the parent, after the death */
 	sweep_fn tear_down; /* in the parent */
+	/* of a long call: about so many points, and those behind its system calls. 0: every one */
+	unsigned long samples;
 	/* of the death that is being checked */
 	unsigned long point;
 	bool has_ended;
