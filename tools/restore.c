@@ -1,6 +1,7 @@
 /*
  * Command restore: what save has written, made anew. The file is read twice: to its end before
- * anything is made, and then to make it; what has failed by then is unlinked again.
+ * anything is made, and then to make it; what has failed by then is unlinked again, by a guardian
+ * if this process is killed.
  */
 #include "tools/restore.h"
 
@@ -19,6 +20,7 @@
 #include "tools/commands.h"
 #include "tools/control.h"
 #include "tools/fields.h"
+#include "tools/guardian.h"
 #include "tools/queue.h"
 #include "tools/report.h"
 #include "tools/show.h"
@@ -37,6 +39,7 @@ struct restore {
 	const char *saved; /* its name */
 	const char *name;  /* what it is to be */
 	bool is_made;
+	struct guardian guardian;
 	struct restoring now;
 	char name_now[NAME_ROOM];
 	cJSON *description_now;
@@ -271,6 +274,8 @@ static int make(struct restore *restore)
 	add_choices(parameters, description);
 	if (!shmp_name_object(restore->name_now))
 		add_rights(restore, parameters);
+	if (strcmp(restore->name_now, restore->name) == 0)
+		shmp_json_add_u64(parameters, "tag", restore->guardian.tag);
 	if (fields)
 		code = fields_add_list(fields, parameters, kind_options);
 	if (code) {
@@ -422,7 +427,10 @@ int run_restore(const struct options *options)
 	char room[CONTROL_PATH_BYTES];
 	struct shmc_client_options how = { .address = control_client_path(options, room),
 					   .name = "shmbrokerctl" };
-	struct restore restore = { .options = options, .file = options->arguments[0], .fd = -1 };
+	struct restore restore = { .options = options,
+				   .file = options->arguments[0],
+				   .fd = -1,
+				   .guardian = GUARDIAN_NULL };
 	struct shmc_error error;
 	int code;
 
@@ -432,6 +440,9 @@ int run_restore(const struct options *options)
 		code = check_file(&restore);
 	if (code == 0)
 		code = check_name(&restore);
+	if (code == 0)
+		code = guardian_start(options, restore.name, show_string(restore.root, "kind"),
+				      &restore.guardian);
 	if (code == 0 && shmc_connect(&how, &restore.client, &error) != SHMC_OK)
 		code = queue_report_error(&error);
 	if (code == 0) {
@@ -439,6 +450,7 @@ int run_restore(const struct options *options)
 		if (code)
 			undo(&restore);
 	}
+	guardian_dismiss(&restore.guardian);
 	if (code == 0)
 		code = tell(&restore);
 	if (restore.client)

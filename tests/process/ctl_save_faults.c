@@ -311,6 +311,69 @@ TEST(who_is_killed_while_saving_leaves_a_whole_file, .timeout_s = 60)
 	save_end(&scene);
 }
 
+static bool is_there(const char *name)
+{
+	struct shmt_result result = save_ctl(0, (const char *const[]){ "ls", name, NULL });
+	bool is_listed = *result.out != '\0';
+
+	shmt_result_free(&result);
+	return is_listed;
+}
+
+/* Starts it with the end of a pipe that nobody else has but those it starts itself. */
+static struct shmt_process start_restoring(const struct save_scene *scene, int *ret_line)
+{
+	const char *const argv[] = { shmt_program("SHMBROKERCTL"), "restore", scene->file, "copy",
+				     NULL };
+	struct shmt_process process;
+	int ends[2];
+
+	ck_assert_int_eq(pipe(ends), 0);
+	process = shmt_process_start(argv);
+	close(ends[1]);
+	*ret_line = ends[0];
+	return process;
+}
+
+static void await_all_of_it(int line)
+{
+	char byte;
+
+	ck_assert_int_eq(read(line, &byte, 1), 0);
+	close(line);
+}
+
+/* Killed at any moment: nothing, or all of it. */
+TEST(who_is_killed_while_restoring_leaves_nothing_or_the_whole, .timeout_s = 60)
+{
+	struct save_scene scene = save_begin();
+	struct shmt_random random = { shmt_seed() };
+	int whole = 0, line;
+
+	CTL(0, "", "create", "n", "array", "elements=2M", "element_type=u32");
+	CTL(0, "", "set", "n", "0", "1");
+	CTL(0, "", "set", "n", "2000000", "7");
+	CTL(0, "", "save", "n", scene.file);
+	for (int i = 0; i < KILLS; i++) {
+		struct shmt_process process = start_restoring(&scene, &line);
+
+		usleep((useconds_t)shmt_random_below(&random, shmt_scaled(16000)));
+		shmt_process_kill(&process);
+		await_all_of_it(line);
+		if (!is_there("copy"))
+			continue;
+		whole++;
+		CTL(0, "7", "get", "copy", "2000000");
+		CTL(0, "", "rm", "copy");
+	}
+	printf("# whole %d times of %d\n", whole, KILLS);
+	/* a name that is a stranger's stays his */
+	CTL(0, "", "create", "copy", "atomic");
+	CTL(1, "exists", "restore", scene.file, "copy");
+	CTL(0, "atomic", "describe", "copy");
+	save_end(&scene);
+}
+
 /* Limits and rights */
 
 TEST(what_the_quota_forbids_leaves_nothing)
