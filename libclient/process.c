@@ -3,12 +3,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 static pthread_mutex_t process_mutex = PTHREAD_MUTEX_INITIALIZER;
-static pthread_once_t process_once = PTHREAD_ONCE_INIT;
-static int process_once_error;
+static bool process_watches_forks;
 
 /* Under process_mutex. */
 static struct shmc__holding *process_holdings;
@@ -54,10 +54,16 @@ static void process_in_child(void)
 	shmc__process_unlock();
 }
 
-static void process_start(void)
+/* Once; what failed for want of memory is tried again. */
+static int process_watch_forks(void)
 {
-	process_once_error = pthread_atfork(shmc__process_lock, shmc__process_unlock,
-					    process_in_child);
+	int r;
+
+	if (process_watches_forks)
+		return 0;
+	r = pthread_atfork(shmc__process_lock, shmc__process_unlock, process_in_child);
+	process_watches_forks = r == 0;
+	return -r;
 }
 
 /* A child that came past the handlers (clone, _Fork) still has its parent's list and no right to
@@ -82,14 +88,11 @@ static int process_make_page(void)
 
 int shmc__process_enter(const uint32_t **ret_alive)
 {
-	int r = 0;
-
-	pthread_once(&process_once, process_start);
-	if (process_once_error)
-		return -process_once_error;
+	int r;
 
 	shmc__process_lock();
-	if (!process_alive || !*process_alive) {
+	r = process_watch_forks();
+	if (r == 0 && (!process_alive || !*process_alive)) {
 		process_disown_list();
 		r = process_make_page();
 	}
