@@ -3,8 +3,10 @@
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -180,6 +182,16 @@ void __wrap_free(void *block)
 __attribute__((constructor)) static void lead_cjson(void)
 {
 	cJSON_InitHooks(&(cJSON_Hooks){ .malloc_fn = __wrap_malloc, .free_fn = __wrap_free });
+}
+
+/* It allocates, in the C library. Return: an error's number, as of all of pthread. */
+int __real_pthread_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void));
+int __wrap_pthread_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void));
+
+int __wrap_pthread_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void))
+{
+	return FAILS("pthread_atfork", ENOMEM) ? ENOMEM :
+						 __real_pthread_atfork(prepare, parent, child);
 }
 
 /* ---- the kernel ------------------------------------------------------------------------------ */
@@ -395,6 +407,10 @@ long __wrap_syscall(long number, ...)
 	/* a barrier that was promised is not taken back, a registration may be refused */
 	if (number == SYS_membarrier && value[0] == MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED &&
 	    FAILS("membarrier", EPERM, ENOSYS))
+		return -1;
+	/* who sleeps may be woken for nothing; waking itself cannot fail */
+	if (number == SYS_futex && (value[1] & FUTEX_CMD_MASK) == FUTEX_WAIT_BITSET &&
+	    FAILS("futex", EINTR, EAGAIN))
 		return -1;
 	if (number == SYS_pidfd_open && FAILS("pidfd_open", EMFILE, ENFILE, ENOMEM, ENOSYS))
 		return -1;
