@@ -237,12 +237,15 @@ static void account_for_taken(uint64_t tail)
 	atomic_fetch_add(&scene.world->lost, first - scene.next);
 }
 
-/* What it may have read, and it is there again, says so. */
+/*
+ * What it may have read, and it is there again, says so. Where it is written over meanwhile the dead
+ * one may have read a part of what came after that, and would have thrown it away.
+ */
 static void check_flagged(const struct shmp_ring_span *span)
 {
 	uint64_t flagged = span->position + span->redelivered;
 
-	for (uint64_t i = 0; i < OWN; i++) {
+	for (uint64_t i = 0; i < OWN && !scene.writes_over; i++) {
 		uint64_t number = scene.world->witness[i].word[0] / WORDS;
 
 		if (is_element(&scene.world->witness[i], number) && number >= span->position &&

@@ -19,9 +19,9 @@ enum {
 	MEASURED = 3,
 	ENDS = 4, /* in a row: there is nothing behind them */
 	STRIDE_STEPPED = STEPPER_SAMPLES ? 311 : 7,
-	STRIDE_RESTING = STEPPER_SAMPLES ? 1 : 2,
+	STRIDE_RESTING = STEPPER_SAMPLES ? 1 : 3,
 	STRIDE = STEPPER_SAMPLES ? 29 : 1,
-	STEPS_MAX = (STEPPER_SAMPLES ? 12 : 60) * STRIDE_STEPPED, /* of one who is held up, say */
+	STEPS_MAX = (STEPPER_SAMPLES ? 12 : 40) * STRIDE_STEPPED, /* of one who is held up, say */
 	ROUNDS_MAX = 8,						  /* of a loop, at a point within */
 	RESTS_MAX = 200,   /* of one who rests, between two moves */
 	TIMES_MAX = 3,	   /* that a repair is made */
@@ -198,9 +198,9 @@ static void begin(struct running *running, struct stepper *ret_stepper, enum has
 	*ret_stepper = (struct stepper){ .may_stray = true };
 	atomic_store(&world->haste, haste);
 	atomic_store(&world->pace, pace);
-	atomic_store(&world->is_dying, true);
 	stepper_start(ret_stepper, running->prepare ? running->prepare : nothing, running->operate,
 		      running->context);
+	atomic_store(&world->is_dying, true);
 }
 
 static void end(struct running *running, struct stepper *stepper, unsigned long point,
