@@ -220,36 +220,43 @@ static void add_wait(void *context, const struct shmp_wait *wait)
 	page->count++;
 }
 
-static void add_segment(struct page *page, const struct segment *segment)
+/* 0 or -errno: half a list would be a wrong one. */
+static int add_segment(struct page *page, const struct segment *segment)
 {
 	struct shmp_segment map;
+	int r;
 
-	if (!segment->is_ready || !segment->kind->waits_for || segment->attachments == 0 ||
-	    segment_map(segment, SHMP_ACCESS_READ, false, &map) < 0)
-		return;
+	if (!segment->is_ready || !segment->kind->waits_for || segment->attachments == 0)
+		return 0;
+	r = segment_map(segment, SHMP_ACCESS_READ, false, &map);
+	if (r < 0)
+		return r;
 	page->segment = segment;
 	segment->kind->waits_for(&map, add_wait, page);
 	shmp_segment_unmap(&map);
+	return 0;
 }
 
 /* Whole segments, each as far as it fits into a page of its own. */
-static void add_segments(struct page *page, const struct registry *registry, const char *after,
-			 cJSON *reply)
+static int add_segments(struct page *page, const struct registry *registry, const char *after,
+			cJSON *reply)
 {
 	uint64_t endpoints = 0, segments = 0;
 	const char *last = NULL;
 	size_t at;
+	int r = 0;
 
 	for (at = registry_after(registry, after);
-	     at < registry->count && segments < PAGE_MAX && endpoints < PAGE_ENDPOINTS_MAX &&
-	     page->count < PAGE_WAITS_MAX / 2;
+	     r == 0 && at < registry->count && segments < PAGE_MAX &&
+	     endpoints < PAGE_ENDPOINTS_MAX && page->count < PAGE_WAITS_MAX / 2;
 	     at++, segments++) {
 		last = registry->segments[at]->name;
-		add_segment(page, registry->segments[at]);
+		r = add_segment(page, registry->segments[at]);
 		endpoints += registry->segments[at]->plan.endpoint_count;
 	}
 	if (at < registry->count)
 		shmp_json_add_text(reply, "next", last);
+	return r;
 }
 
 void method_blocked(struct call *call)
@@ -259,6 +266,7 @@ void method_blocked(struct call *call)
 	struct page page = { .list = NULL };
 	struct segment *segment = NULL;
 	cJSON *reply;
+	int r;
 
 	if (!call_string_optional(call, "name", &name) ||
 	    !call_string_optional(call, "after", &after))
@@ -270,10 +278,12 @@ void method_blocked(struct call *call)
 	}
 	reply = cJSON_CreateObject();
 	page.list = shmp_json_add_array(reply, "waits");
-	if (segment)
-		add_segment(&page, segment);
-	else
-		add_segments(&page, registry, after, reply);
+	r = segment ? add_segment(&page, segment) : add_segments(&page, registry, after, reply);
+	if (r < 0) {
+		cJSON_Delete(reply);
+		call_broken(call, r);
+		return;
+	}
 	shmp_json_add_u64(reply, "omitted", page.omitted);
 	call_reply(call, reply);
 }
