@@ -23,6 +23,7 @@
 #include "daemon/broker.h"
 #include "daemon/dispatch.h"
 #include "daemon/log.h"
+#include "protocol/spsc.h"
 #include "tests/failure/fault.h"
 #include "tests/support/broker.h"
 #include "tests/support/raw.h"
@@ -44,10 +45,15 @@ struct request {
 
 struct act {
 	const char *name;
-	struct request before[4]; /* without faults */
-	struct request request;	  /* no method: the client dies instead */
+	struct request before[6]; /* without faults, on the client socket */
+	struct request request;	  /* no method: the client dies instead, or does as `ask` says */
 	bool is_control;
-	bool connects; /* faults begin before the connection */
+	bool connects;	  /* faults begin before the connection */
+	bool dies_before; /* somebody, holding a place */
+	unsigned stride;  /* so many calls are passed over each time: a thousand of the same kind */
+	/* between both, without faults: on which connection the request is made */
+	struct shmt_raw *(*prepare)(struct shmt_raw *raw);
+	enum outcome (*ask)(struct shmt_raw *raw);
 };
 
 /* What client and test have in common. */
@@ -60,6 +66,43 @@ static struct {
 static struct shmt_broker broker;
 static int notify;
 static struct shmt_raw *control;
+
+#define SPSC                                              \
+	{                                                 \
+		"Create", "{'name':'base','kind':'spsc'}" \
+	}
+#define ARENA                                                                              \
+	{                                                                                  \
+		"Create", "{'name':'arena','kind':'arena','options':{'data_bytes':65536}}" \
+	}
+#define CONSUMER                                                            \
+	{                                                                   \
+		"Attach", "{'name':'base','kind':'spsc','role':'consumer'}" \
+	}
+#define PRODUCER                                                            \
+	{                                                                   \
+		"Attach", "{'name':'base','kind':'spsc','role':'producer'}" \
+	}
+#define BELL                                                            \
+	{                                                               \
+		"MakeDoorbell", "{'id':1,'endpoint':1,'incarnation':1}" \
+	}
+#define OBJECT                                                    \
+	{                                                         \
+		"Create", "{'name':'arena:object','kind':'spsc'}" \
+	}
+#define INSIDE                                                        \
+	{                                                             \
+		"Attach", "{'name':'arena:object','role':'consumer'}" \
+	}
+
+/* With it goes what it held, and the segment. */
+#define DEATH                                                                          \
+	{                                                                              \
+		"death", .before = { SPSC, CONSUMER, { "Unlink", "{'name':'base'}" } } \
+	}
+
+static const struct act death = DEATH;
 
 /* ---- the broker ------------------------------------------------------------------------------ */
 
@@ -193,10 +236,15 @@ static enum outcome judge(struct shmt_raw *raw, const struct shmp_wire_message *
 	snprintf(shared->got + strlen(shared->got), 32, "%zu descriptors", message->fd_count);
 	if (strcmp(raw->reply.error, "org.shmbroker.NoSpace") == 0)
 		outcome = REFUSED;
+	else if (!*raw->reply.error && strstr(message->text, "cannot be mapped"))
+		outcome = DONE; /* which says so */
 	else if (*raw->reply.error || (*shared->keys && strcmp(shared->keys, shared->got) != 0))
 		outcome = WRONG;
 	return outcome;
 }
+
+/* What the parameters of a request end with, if anything. */
+static char token[128];
 
 static enum outcome ask(struct shmt_raw *raw, const struct request *request)
 {
@@ -205,9 +253,9 @@ static enum outcome ask(struct shmt_raw *raw, const struct request *request)
 	char text[1024];
 	int r;
 
-	snprintf(text, sizeof(text), "{\"method\":\"%s%s\",\"parameters\":%s}",
+	snprintf(text, sizeof(text), "{\"method\":\"%s%s\",\"parameters\":%s%s%s}",
 		 strchr(request->method, '.') ? "" : "org.shmbroker.", request->method,
-		 request->parameters);
+		 request->parameters, token, *token ? "'}" : "");
 	for (char *c = text; *c; c++)
 		*c = *c == '\'' ? '"' : *c;
 	if (send(raw->wire.fd, text, strlen(text) + 1, MSG_NOSIGNAL) < 0)
@@ -223,23 +271,80 @@ static enum outcome ask(struct shmt_raw *raw, const struct request *request)
 	return judge(raw, &message);
 }
 
+/* As after a lost connection, the old one of which the broker has not noticed yet. */
+static struct shmt_raw *come_again(struct shmt_raw *raw)
+{
+	shmt_raw_call(raw, "Hello", "{}");
+	snprintf(token, sizeof(token), "%s", shmt_raw_string(raw, "session"));
+	return shmt_raw_open(broker.address);
+}
+
+/* The consumer waits for a message, as far as anybody can see. */
+static struct shmt_raw *sleep_first(struct shmt_raw *raw)
+{
+	struct shmp_segment map = shmt_raw_map(raw, false);
+	struct shmp_spsc_control *ring = map.control;
+
+	shmp_waiter_prepare(&ring->not_empty, &map.endpoints[1], 1, true);
+	return shmt_raw_open(broker.control);
+}
+
+static bool is_answered(struct shmt_raw *raw)
+{
+	struct pollfd fd = { .fd = raw->wire.fd, .events = POLLIN };
+	struct shmp_wire_message message;
+	int r;
+
+	while ((r = shmp_wire_next(&raw->wire, &message)) == 1)
+		if (poll(&fd, 1, (int)shmt_scaled(5000)) != 1 || shmp_wire_receive(&raw->wire) < 0)
+			return false;
+	return r == 0;
+}
+
+/* Somebody comes, of whom a monitor is told; what got lost on the way he is told with the next one.
+ * Hung up, it never hears of either. */
+static enum outcome monitor(struct shmt_raw *raw)
+{
+	static const char call[] = "{\"method\":\"" CONTROL "Monitor\",\"more\":true}";
+	struct pollfd fd = { .fd = raw->wire.fd, .events = POLLIN };
+	struct shmt_raw *other;
+
+	if (send(raw->wire.fd, call, sizeof(call), MSG_NOSIGNAL) < 0)
+		return CLOSED;
+	other = shmt_raw_open(broker.address);
+	ask(other, &(struct request){ "Hello", "{}" });
+	fault_disarm();
+	shmt_raw_open(broker.address);
+	snprintf(shared->said, sizeof(shared->said), "no event");
+	if (poll(&fd, 1, (int)shmt_scaled(5000)) != 1)
+		return WRONG;
+	return is_answered(raw) ? DONE : CLOSED;
+}
+
 static enum outcome be_client(const struct act *act, const struct fault_round *round)
 {
-	const char *path = act->is_control ? broker.control : broker.address;
 	struct shmt_raw *raw;
 	enum outcome outcome;
 
 	if (act->connects)
 		fault_arm(round->chosen, round->error);
-	raw = shmt_raw_open(path);
-	for (size_t i = 0; i < 4 && act->before[i].method; i++)
+	raw = shmt_raw_open(act->is_control && !act->before[0].method ? broker.control :
+									broker.address);
+	for (size_t i = 0; i < 6 && act->before[i].method; i++)
 		if (*shmt_raw_call(raw, act->before[i].method, "%s", act->before[i].parameters))
 			return WRONG;
+	if (act->prepare)
+		raw = act->prepare(raw);
+	else if (act->is_control && act->before[0].method)
+		raw = shmt_raw_open(broker.control);
 	if (!act->connects)
 		fault_arm(round->chosen, round->error);
-	if (!act->request.method)
+	if (act->ask)
+		outcome = act->ask(raw);
+	else if (!act->request.method)
 		return DONE; /* and dies, and the fault goes on */
-	outcome = ask(raw, &act->request);
+	else
+		outcome = ask(raw, &act->request);
 	fault_disarm();
 	return outcome;
 }
@@ -359,12 +464,14 @@ static void fail_everywhere(const struct act *act)
 	struct measure before;
 
 	shared->keys[0] = '\0';
+	if (act->dies_before)
+		run_whole(&death);
 	for (int i = 0; i < 3; i++) {
 		run_whole(act);
 		before = rest();
 		strcpy(shared->keys, act->request.method ? shared->got : "");
 	}
-	while (fault_next(&round)) {
+	for (; fault_next(&round); round.chosen += act->stride) {
 		enum outcome outcome = run_client(act, &round);
 
 		if (outcome != DONE && outcome != REFUSED && outcome != CLOSED)
@@ -377,7 +484,7 @@ static void fail_everywhere(const struct act *act)
 			unlink_all();
 			before = rest();
 		}
-		if (!act->request.method) {
+		if (!act->request.method && !act->ask) {
 			settle(act, &round, &before);
 			fault_disarm();
 		}
@@ -391,20 +498,8 @@ static void fail_everywhere(const struct act *act)
 	ck_assert_uint_gt(round.failures, 0);
 }
 
-#define SPSC                                              \
-	{                                                 \
-		"Create", "{'name':'base','kind':'spsc'}" \
-	}
-#define ARENA                                                                              \
-	{                                                                                  \
-		"Create", "{'name':'arena','kind':'arena','options':{'data_bytes':65536}}" \
-	}
-#define CONSUMER                                                            \
-	{                                                                   \
-		"Attach", "{'name':'base','kind':'spsc','role':'consumer'}" \
-	}
-
 static const struct act acts[] = {
+	DEATH,
 	{ "connect", .connects = true, .request = { "Hello", "{}" } },
 	{ "hello", .request = { "Hello", "{'name':'me'}" } },
 	{ "create", .request = { "Create", "{'name':'made','kind':'spsc','tag':5}" } },
@@ -423,12 +518,38 @@ static const struct act acts[] = {
 	  .request = { "Detach", "{'id':1,'endpoint':1,'incarnation':1}" } },
 	{ "unlink", .before = { SPSC, CONSUMER }, .request = { "Unlink", "{'name':'base'}" } },
 	{ "leave", .before = { SPSC, CONSUMER }, .request = { "Leave", "{}" } },
-	{ "death", .before = { SPSC, CONSUMER, { "Unlink", "{'name':'base'}" } } },
+	{ "death in an arena",
+	  .before = { ARENA, OBJECT, INSIDE, { "Unlink", "{'name':'arena'}" } } },
+	{ "attach in an arena", .before = { ARENA, OBJECT }, .request = INSIDE },
+	{ "detach in an arena", .before = { ARENA, OBJECT, INSIDE },
+	  .request = { "Detach", "{'id':1,'endpoint':1,'incarnation':1}" } },
+	{ "unlink in an arena", .before = { ARENA, OBJECT },
+	  .request = { "Unlink", "{'name':'arena:object'}" } },
+	{ "unlink an arena", .before = { ARENA, OBJECT, INSIDE },
+	  .request = { "Unlink", "{'name':'arena'}" } },
+	{ "create in what was freed",
+	  .before = { ARENA, OBJECT, { "Unlink", "{'name':'arena:object'}" } },
+	  .request = { "Create", "{'name':'arena:made','kind':'spsc'}" } },
+	{ "take a doorbell", .before = { SPSC, CONSUMER, BELL, PRODUCER },
+	  .request = { "TakeDoorbell", "{'id':2,'endpoint':1}" } },
+	{ "ring", .before = { SPSC, CONSUMER, BELL, PRODUCER },
+	  .request = { "Ring", "{'id':2,'endpoint':1}" } },
+	{ "resume", .before = { SPSC, CONSUMER }, .prepare = come_again,
+	  .request = { "Hello", "{'resume':'" } },
+	{ "kinds", .stride = 19, .request = { "Kinds", "{}" } },
+	{ "describe", .before = { SPSC, CONSUMER }, .is_control = true,
+	  .request = { CONTROL "Describe", "{'name':'base'}" } },
+	{ "unlink from outside", .before = { SPSC, CONSUMER }, .is_control = true,
+	  .request = { CONTROL "Unlink", "{'name':'base'}" } },
+	{ "blocked", .before = { SPSC, CONSUMER }, .is_control = true, .prepare = sleep_first,
+	  .request = { CONTROL "Blocked", "{}" } },
+	{ "monitor", .is_control = true, .ask = monitor },
 	{ "status", .is_control = true, .request = { CONTROL "Status", "{}" } },
 	{ "list", .is_control = true, .request = { CONTROL "List", "{}" } },
 	{ "sessions", .is_control = true, .request = { CONTROL "Sessions", "{}" } },
 	{ "health", .is_control = true, .request = { CONTROL "Health", "{}" } },
-	{ "deaths", .is_control = true, .request = { CONTROL "Deaths", "{}" } },
+	{ "deaths", .is_control = true, .dies_before = true,
+	  .request = { CONTROL "Deaths", "{}" } },
 	{ "info", .request = { "org.varlink.service.GetInfo", "{}" } },
 };
 
