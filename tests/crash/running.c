@@ -271,12 +271,13 @@ static bool is_wanted(const struct stepper_path *paths, unsigned int count, unsi
 static unsigned long kill_running(struct running *running, unsigned long first)
 {
 	struct stepper_path paths[MEASURED];
+	unsigned long stride = STRIDE * (running->stride ? running->stride : 1);
 	unsigned long points = MEASURED;
 
 	for (unsigned int i = 0; i < MEASURED; i++) {
 		measure(running, i % 2 ? PACE_QUICK : PACE_SLOW, &paths[i]);
-		for (unsigned long point = first % STRIDE; point < paths[i].count;
-		     point += STRIDE) {
+		for (unsigned long point = first % stride; point < paths[i].count;
+		     point += stride) {
 			if (!is_wanted(paths, i + 1, point))
 				continue;
 			run_to_point(running, &paths[i], point, AT_FULL_SPEED);

@@ -49,6 +49,7 @@ struct running {
 	void (*operate)(void *context); /* victim, stepped */
 	void (*die)(void *context);	/* parent, between death and repair; may be NULL */
 	void (*check)(void *context);	/* parent, behind the repair; may be NULL */
+	unsigned long stride;		/* of the points; 0: 1. The seed says where to begin */
 	/* of the death that is being checked */
 	unsigned long point;
 	bool has_ended; /* the operation */
