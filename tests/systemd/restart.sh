@@ -25,6 +25,7 @@ checks="
 	restart_of_a_single_socket_is_not_noticed
 	upgrade_is_not_noticed
 	upgrade_that_does_not_start_leaves_all_in_place
+	upgrade_to_another_state_leaves_all_in_place
 	sixty_kills_in_a_row_reach_no_limit
 	every_message_has_arrived
 	segments_hold_what_they_held
@@ -268,6 +269,31 @@ upgrade_that_does_not_start_leaves_all_in_place() {
 
 fails_often() {
 	[ "$(property NRestarts)" -ge $(($1 + 10)) ]
+}
+
+# It says why it refuses, each time. What is kept stays for the right one, and meanwhile data flow.
+upgrade_to_another_state_leaves_all_in_place() {
+	kept=$(property NFileDescriptorStore)
+	mark_journal
+	cp /check/shmbrokerd-other /check/new
+	replace_broker /check/new
+	began=$(milliseconds)
+	fails systemctl restart $service
+	eventually has_refused_twice
+	echo "a broker of another state has refused twice after $(($(milliseconds) - began)) ms" >&3
+	timeout $((40 * slow)) /check/traffic flows $board
+	fails is_active
+	[ "$(property NFileDescriptorStore)" = "$kept" ]
+	cp /check/old /check/new
+	replace_broker /check/new
+	eventually answers $client
+	all_goes_on
+}
+
+has_refused_twice() {
+	journalctl --quiet --sync
+	journal --cursor-file=/check/mark >>/check/refusals
+	[ "$(grep -c '^event=other_version .*version 1, not 2.*remedy=' /check/refusals)" -ge 2 ]
 }
 
 sixty_kills_in_a_row_reach_no_limit() {
