@@ -41,24 +41,25 @@ static struct scene {
 	struct shmt_segment segment;
 	struct own *own;
 	bool is_full;
+	uint32_t newcomer; /* the place that is taken up by an act, or none */
 	struct pairs pairs;
 } scene;
 
 #define CHECK(condition_) PAIRS_CHECK(&scene.pairs, condition_)
 
+static int attach(uint32_t place)
+{
+	if (place < WRITERS)
+		return shmp_broadcast_attach_writer(&scene.segment.map, place,
+						    &scene.own->writer[place]);
+	return shmp_broadcast_attach_reader(&scene.segment.map, place, SHMP_BROADCAST_FROM_NEWEST,
+					    0, &scene.own->reader[place - WRITERS]);
+}
+
 static void take_up(uint32_t place)
 {
-	int r;
-
 	shmt_place_assign(&scene.segment, place);
-	if (place < WRITERS)
-		r = shmp_broadcast_attach_writer(&scene.segment.map, place,
-						 &scene.own->writer[place]);
-	else
-		r = shmp_broadcast_attach_reader(&scene.segment.map, place,
-						 SHMP_BROADCAST_FROM_NEWEST, 0,
-						 &scene.own->reader[place - WRITERS]);
-	CHECK(r == 0);
+	CHECK(attach(place) == 0);
 }
 
 static void make(uint64_t number, uint64_t *words)
@@ -138,8 +139,11 @@ static void act_at(unsigned which)
 {
 	uint32_t place = scene.pairs.act[which].place;
 
-	scene.own->r[which] = place < WRITERS ? push_number(place, OWN + which) :
-						pop_words(place, scene.own->words[which]);
+	if (place == scene.newcomer)
+		scene.own->r[which] = attach(place) == 0 ? SHMP_EMPTY : SHMP_TOO_BIG;
+	else
+		scene.own->r[which] = place < WRITERS ? push_number(place, OWN + which) :
+							pop_words(place, scene.own->words[which]);
 }
 
 static void first_acts(void)
@@ -222,7 +226,7 @@ static void judge(void)
 	note_acts();
 	drain(LIVING_READER);
 	has_seen_all(LIVING_READER);
-	if (second >= READER && !scene.pairs.is_dead[1]) {
+	if (second >= READER && second != scene.newcomer && !scene.pairs.is_dead[1]) {
 		drain(second);
 		has_seen_all(second);
 	}
@@ -230,8 +234,8 @@ static void judge(void)
 	CHECK(shmp_broadcast_kind.validate(&scene.segment.map, &why) == 0);
 }
 
-static void pair_in(enum pairs_way way, const char *name, uint32_t first, uint32_t second,
-		    bool blocks, bool is_full)
+static void pair_as(enum pairs_way way, const char *name, uint32_t first, uint32_t second,
+		    bool blocks, bool is_full, uint32_t newcomer)
 {
 	uint64_t option[SHMP_OPTIONS_MAX] = { [SHMP_BROADCAST_CAPACITY_BYTES] = CAPACITY,
 					      [SHMP_BROADCAST_MESSAGE_BYTES_MAX] = 24,
@@ -239,12 +243,16 @@ static void pair_in(enum pairs_way way, const char *name, uint32_t first, uint32
 					      [SHMP_BROADCAST_READERS_MAX] = PLACES - WRITERS,
 					      [SHMP_BROADCAST_BLOCK] = blocks };
 
-	scene = (struct scene){ .own = pairs_memory(sizeof(*scene.own)), .is_full = is_full };
+	scene = (struct scene){ .own = pairs_memory(sizeof(*scene.own)),
+				.is_full = is_full,
+				.newcomer = newcomer };
 	scene.pairs = (struct pairs){ .name = name,
 				      .segment = &scene.segment,
 				      .own = scene.own,
 				      .own_bytes = sizeof(*scene.own),
+				      .handle_bytes = offsetof(struct own, words),
 				      .act = { { first, first_acts }, { second, second_acts } },
+				      .second_is_long = second == newcomer,
 				      .take_up = take_up,
 				      .move = move,
 				      .judge = judge,
@@ -258,9 +266,19 @@ static void pair_in(enum pairs_way way, const char *name, uint32_t first, uint32
 		if (push(LIVING_WRITER) != SHMP_DONE)
 			break;
 	scene.own->r[0] = scene.own->r[1] = UNTOLD;
+	if (newcomer != PLACES) {
+		shmt_place_vacate(&scene.segment, newcomer, true, 1);
+		shmt_place_assign(&scene.segment, newcomer);
+	}
 	pairs_go(&scene.pairs, way);
 	shmt_segment_free(&scene.segment);
 	munmap(scene.own, sizeof(*scene.own));
+}
+
+static void pair_in(enum pairs_way way, const char *name, uint32_t first, uint32_t second,
+		    bool blocks, bool is_full)
+{
+	pair_as(way, name, first, second, blocks, is_full, PLACES);
 }
 
 static void pair(enum pairs_way way)
@@ -270,6 +288,10 @@ static void pair(enum pairs_way way)
 	pair_in(way, "push and push, blocking", WRITER, OTHER_WRITER, true, false);
 	pair_in(way, "pop and push, blocking", READER, WRITER, true, false);
 	pair_in(way, "pop and push, blocking and full", READER, WRITER, true, true);
+	pair_as(way, "attach of a writer, and push", WRITER, OTHER_WRITER, false, false, WRITER);
+	pair_as(way, "push, and attach of a writer", OTHER_WRITER, WRITER, false, false, WRITER);
+	pair_as(way, "attach of a reader, and push, blocking", READER, WRITER, true, false, READER);
+	pair_as(way, "push, and attach of a reader, blocking", WRITER, READER, true, false, READER);
 }
 
 PAIRS_TESTS

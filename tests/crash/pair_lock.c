@@ -133,7 +133,39 @@ static void is_read_by_third(void)
 	CHECK(shmp_lock_try_read(locker(THIRD)) == SHMP_DONE);
 }
 
+/* Given its place, and has not taken it up. */
+static void is_new(uint32_t place)
+{
+	shmt_place_vacate(&scene.segment, place, true, 1);
+	shmt_place_assign(&scene.segment, place);
+}
+
+static void first_is_new(void)
+{
+	is_new(FIRST);
+}
+
+static void second_is_new(void)
+{
+	is_new(SECOND);
+}
+
 /* Acts, stepped */
+
+static void attaches(uint32_t place)
+{
+	scene.own->r[place] = shmp_buffer_attach(&scene.segment.map, place, &scene.own->at[place]);
+}
+
+static void first_attaches(void)
+{
+	attaches(FIRST);
+}
+
+static void second_attaches(void)
+{
+	attaches(SECOND);
+}
 
 static void first_writes(void)
 {
@@ -225,7 +257,9 @@ static void pair_in(enum pairs_way way, const char *name, void (*state)(void), v
 				      .segment = &scene.segment,
 				      .own = scene.own,
 				      .own_bytes = sizeof(*scene.own),
+				      .handle_bytes = offsetof(struct own, r),
 				      .act = { { FIRST, first }, { SECOND, second } },
+				      .second_is_long = second == second_attaches,
 				      .take_up = take_up,
 				      .move = move,
 				      .judge = judge,
@@ -252,6 +286,8 @@ static void pair(enum pairs_way way)
 	pair_in(way, "end of writing, and read", is_written_by_first, first_ends, second_reads);
 	pair_in(way, "write, and end of writing", is_written_by_second, first_writes, second_ends);
 	pair_in(way, "read, and end of writing", is_written_by_second, first_reads, second_ends);
+	pair_in(way, "attach and write", first_is_new, first_attaches, second_writes);
+	pair_in(way, "write and attach", second_is_new, first_writes, second_attaches);
 }
 
 PAIRS_TESTS

@@ -58,6 +58,15 @@ static void pair(enum pairs_way way)
 	pairs_queue(&queue, "push and pop, empty", way, PRODUCER, CONSUMER);
 	queue.before = PAIRS_QUEUE_FULL;
 	pairs_queue(&queue, "push and pop, full", way, PRODUCER, CONSUMER);
+	queue.before = 2;
+	pairs_queue_attach(&queue, "attach of a producer, and pop", way, PRODUCER, CONSUMER,
+			   PRODUCER);
+	pairs_queue_attach(&queue, "pop, and attach of a producer", way, CONSUMER, PRODUCER,
+			   PRODUCER);
+	pairs_queue_attach(&queue, "attach of a consumer, and push", way, CONSUMER, PRODUCER,
+			   CONSUMER);
+	pairs_queue_attach(&queue, "push, and attach of a consumer", way, PRODUCER, CONSUMER,
+			   CONSUMER);
 }
 
 PAIRS_TESTS

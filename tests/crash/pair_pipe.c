@@ -243,6 +243,7 @@ static void pair_in(enum pairs_way way, const char *name, uint32_t first, bool h
 				      .segment = &scene.segment,
 				      .own = scene.own,
 				      .own_bytes = sizeof(*scene.own),
+				      .handle_bytes = offsetof(struct own, words),
 				      .act = { { HOST, host_acts }, { CLIENT, client_acts } },
 				      .take_up = take_up,
 				      .move = move,

@@ -146,7 +146,41 @@ static void is_given(void)
 	CHECK(shmp_pool_transfer(at(SECOND), scene.own->subject, SHMP_POOL_ANYONE) == SHMP_DONE);
 }
 
+static void is_new(uint32_t place)
+{
+	each_has_one();
+	shmt_place_vacate(&scene.segment, place, true, 1);
+	shmt_place_assign(&scene.segment, place);
+	scene.own->hand[place].count = 0;
+}
+
+/* Given its place, and has not taken it up. */
+static void first_is_new(void)
+{
+	is_new(FIRST);
+}
+
+static void second_is_new(void)
+{
+	is_new(SECOND);
+}
+
 /* Acts, stepped */
+
+static void attaches(uint32_t place)
+{
+	scene.own->r[place] = shmp_pool_attach(&scene.segment.map, place, at(place));
+}
+
+static void first_attaches(void)
+{
+	attaches(FIRST);
+}
+
+static void second_attaches(void)
+{
+	attaches(SECOND);
+}
 
 static void first_acquires(void)
 {
@@ -286,7 +320,9 @@ static void pair_in(enum pairs_way way, const char *name, void (*state)(void), v
 				      .segment = &scene.segment,
 				      .own = scene.own,
 				      .own_bytes = sizeof(*scene.own),
+				      .handle_bytes = offsetof(struct own, hand),
 				      .act = { { FIRST, first }, { SECOND, second } },
+				      .second_is_long = second == second_attaches,
 				      .take_up = take_up,
 				      .move = move,
 				      .judge = judge,
@@ -323,6 +359,8 @@ static void pair(enum pairs_way way)
 		second_claims);
 	pair_in(way, "give and claim", first_has_the_subject, first_gives, second_claims);
 	pair_in(way, "claim and claim", is_given, first_claims, second_claims);
+	pair_in(way, "attach and acquire", first_is_new, first_attaches, second_acquires);
+	pair_in(way, "acquire and attach", second_is_new, first_acquires, second_attaches);
 }
 
 PAIRS_TESTS

@@ -52,12 +52,17 @@ time_t time(time_t *ret_now)
 
 #define CHECK(condition_) PAIRS_CHECK(&scene.pairs, condition_)
 
-static void take_up(uint32_t place)
+static void attach(uint32_t place)
 {
-	shmt_place_assign(&scene.segment, place);
 	shmp_record_view(&scene.segment.map, &scene.own->record[place]);
 	shmp_lock_attach(&scene.own->record[place].control->lock, &scene.segment.map, place,
 			 &scene.own->locker[place]);
+}
+
+static void take_up(uint32_t place)
+{
+	shmt_place_assign(&scene.segment, place);
+	attach(place);
 }
 
 /* As libclient does it; DONE, HELD. */
@@ -132,6 +137,18 @@ static void second_reads(void)
 	reads(SECOND);
 }
 
+static void first_attaches(void)
+{
+	attach(FIRST);
+	scene.own->r[FIRST] = SHMP_DONE;
+}
+
+static void second_attaches(void)
+{
+	attach(SECOND);
+	scene.own->r[SECOND] = SHMP_DONE;
+}
+
 /* What must be */
 
 static void judge(void)
@@ -180,6 +197,13 @@ static void make(void)
 	shmt_segment_make_with(&scene.segment, "record", option, &image, sizeof(image));
 }
 
+/* Given its place, and has not taken it up. */
+static void is_new(uint32_t place)
+{
+	shmt_place_vacate(&scene.segment, place, true, 1);
+	shmt_place_assign(&scene.segment, place);
+}
+
 static void pair_in(enum pairs_way way, const char *name, void (*first)(void), void (*second)(void))
 {
 	uint64_t number;
@@ -190,7 +214,9 @@ static void pair_in(enum pairs_way way, const char *name, void (*first)(void), v
 				      .segment = &scene.segment,
 				      .own = scene.own,
 				      .own_bytes = sizeof(*scene.own),
+				      .handle_bytes = offsetof(struct own, r),
 				      .act = { { FIRST, first }, { SECOND, second } },
+				      .second_is_long = second == second_attaches,
 				      .take_up = take_up,
 				      .move = move,
 				      .judge = judge,
@@ -201,6 +227,10 @@ static void pair_in(enum pairs_way way, const char *name, void (*first)(void), v
 	for (uint64_t i = 1; i <= COMMITS; i++)
 		CHECK(transact(THIRD, i, &number) == SHMP_DONE);
 	scene.own->r[FIRST] = scene.own->r[SECOND] = UNTOLD;
+	if (first == first_attaches)
+		is_new(FIRST);
+	if (second == second_attaches)
+		is_new(SECOND);
 	pairs_go(&scene.pairs, way);
 	shmt_segment_free(&scene.segment);
 	munmap(scene.own, sizeof(*scene.own));
@@ -211,6 +241,8 @@ static void pair(enum pairs_way way)
 	pair_in(way, "transaction and transaction", first_writes, second_writes);
 	pair_in(way, "transaction and read", first_writes, second_reads);
 	pair_in(way, "read and transaction", first_reads, second_writes);
+	pair_in(way, "attach and transaction", first_attaches, second_writes);
+	pair_in(way, "transaction and attach", first_writes, second_attaches);
 }
 
 PAIRS_TESTS

@@ -50,6 +50,15 @@ static void pair(enum pairs_way way)
 	queue.before = PAIRS_QUEUE_FULL;
 	pairs_queue(&queue, "push and pop, full", way, SHMP_RING_PRODUCER, SHMP_RING_CONSUMER);
 	pairs_queue(&queue, "pop and push, full", way, SHMP_RING_CONSUMER, SHMP_RING_PRODUCER);
+	queue.before = 2;
+	pairs_queue_attach(&queue, "attach of a producer, and pop", way, SHMP_RING_PRODUCER,
+			   SHMP_RING_CONSUMER, SHMP_RING_PRODUCER);
+	pairs_queue_attach(&queue, "pop, and attach of a producer", way, SHMP_RING_CONSUMER,
+			   SHMP_RING_PRODUCER, SHMP_RING_PRODUCER);
+	pairs_queue_attach(&queue, "attach of a consumer, and push", way, SHMP_RING_CONSUMER,
+			   SHMP_RING_PRODUCER, SHMP_RING_CONSUMER);
+	pairs_queue_attach(&queue, "push, and attach of a consumer", way, SHMP_RING_PRODUCER,
+			   SHMP_RING_CONSUMER, SHMP_RING_CONSUMER);
 }
 
 PAIRS_TESTS

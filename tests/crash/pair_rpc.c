@@ -169,7 +169,45 @@ static void both_are_in_hands(void)
 	CHECK(take(OTHER_WORKER) == SHMP_DONE);
 }
 
+/* Given its place, and has not taken it up. */
+static void is_new(uint32_t place)
+{
+	shmt_place_vacate(&scene.segment, place, true, 1);
+	shmt_place_assign(&scene.segment, place);
+	scene.own->in_hand[place] = 0;
+}
+
+static void worker_is_new(void)
+{
+	is_in_hand();
+	is_new(WORKER);
+}
+
+static void client_is_new(void)
+{
+	has_called();
+	is_new(CLIENT);
+}
+
 /* Acts, stepped */
+
+static void attaches(unsigned which)
+{
+	uint32_t place = scene.pairs.act[which].place;
+
+	scene.own->spoilt |= shmp_rpc_attach(&scene.segment.map, place, &scene.own->at[place]) != 0;
+	scene.own->ended[which] = true;
+}
+
+static void first_attaches(void)
+{
+	attaches(0);
+}
+
+static void second_attaches(void)
+{
+	attaches(1);
+}
 
 static void acts(unsigned which)
 {
@@ -291,7 +329,9 @@ static void pair_in(enum pairs_way way, const char *name, void (*state)(void),
 				      .segment = &scene.segment,
 				      .own = scene.own,
 				      .own_bytes = sizeof(*scene.own),
+				      .handle_bytes = offsetof(struct own, hand),
 				      .act = { first, second },
+				      .second_is_long = second.operate == second_attaches,
 				      .take_up = take_up,
 				      .move = move,
 				      .judge = judge,
@@ -327,6 +367,14 @@ static void pair(enum pairs_way way)
 		ACT(CLIENT, second_cancels));
 	pair_in(way, "cancel and answer", both_are_in_hands, ACT(CLIENT, first_cancels),
 		ACT(WORKER, second_acts));
+	pair_in(way, "attach of a worker, and take", worker_is_new, ACT(WORKER, first_attaches),
+		ACT(OTHER_WORKER, second_acts));
+	pair_in(way, "take, and attach of a worker", worker_is_new, ACT(OTHER_WORKER, first_acts),
+		ACT(WORKER, second_attaches));
+	pair_in(way, "attach of a client, and take", client_is_new, ACT(CLIENT, first_attaches),
+		ACT(WORKER, second_acts));
+	pair_in(way, "take, and attach of a client", client_is_new, ACT(WORKER, first_acts),
+		ACT(CLIENT, second_attaches));
 	pair_in(way, "cancel and take", has_called, ACT(CLIENT, first_cancels),
 		ACT(WORKER, second_acts));
 }

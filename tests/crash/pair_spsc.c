@@ -47,6 +47,15 @@ static void pair(enum pairs_way way)
 	queue.before = PAIRS_QUEUE_FULL;
 	pairs_queue(&queue, "push and pop, full", way, SHMP_SPSC_PRODUCER, SHMP_SPSC_CONSUMER);
 	pairs_queue(&queue, "pop and push, full", way, SHMP_SPSC_CONSUMER, SHMP_SPSC_PRODUCER);
+	queue.before = 2;
+	pairs_queue_attach(&queue, "attach of a producer, and pop", way, SHMP_SPSC_PRODUCER,
+			   SHMP_SPSC_CONSUMER, SHMP_SPSC_PRODUCER);
+	pairs_queue_attach(&queue, "pop, and attach of a producer", way, SHMP_SPSC_CONSUMER,
+			   SHMP_SPSC_PRODUCER, SHMP_SPSC_PRODUCER);
+	pairs_queue_attach(&queue, "attach of a consumer, and push", way, SHMP_SPSC_CONSUMER,
+			   SHMP_SPSC_PRODUCER, SHMP_SPSC_CONSUMER);
+	pairs_queue_attach(&queue, "push, and attach of a consumer", way, SHMP_SPSC_PRODUCER,
+			   SHMP_SPSC_CONSUMER, SHMP_SPSC_CONSUMER);
 }
 
 PAIRS_TESTS

@@ -45,6 +45,15 @@ static void pair(enum pairs_way way)
 	queue.before = PAIRS_QUEUE_FULL;
 	pairs_queue(&queue, "write and read, full", way, SHMP_STREAM_WRITER, SHMP_STREAM_READER);
 	pairs_queue(&queue, "read and write, full", way, SHMP_STREAM_READER, SHMP_STREAM_WRITER);
+	queue.before = 2;
+	pairs_queue_attach(&queue, "attach of a writer, and read", way, SHMP_STREAM_WRITER,
+			   SHMP_STREAM_READER, SHMP_STREAM_WRITER);
+	pairs_queue_attach(&queue, "read, and attach of a writer", way, SHMP_STREAM_READER,
+			   SHMP_STREAM_WRITER, SHMP_STREAM_WRITER);
+	pairs_queue_attach(&queue, "attach of a reader, and write", way, SHMP_STREAM_READER,
+			   SHMP_STREAM_WRITER, SHMP_STREAM_READER);
+	pairs_queue_attach(&queue, "write, and attach of a reader", way, SHMP_STREAM_WRITER,
+			   SHMP_STREAM_READER, SHMP_STREAM_READER);
 }
 
 PAIRS_TESTS

@@ -108,13 +108,15 @@ static void put_back(const struct pairs *pairs, const struct shot *shot)
 	memcpy(pairs->own, shot->own, pairs->own_bytes);
 }
 
+/* Handles do not outlive who has them. */
 static bool is_as_in(const struct pairs *pairs, const struct shot *shot)
 {
 	const struct shmp_segment *map = &pairs->segment->map;
 
 	return memcmp(map->head, shot->ctl, map->plan.ctl_bytes) == 0 &&
 	       (!map->data || memcmp(map->data, shot->data, data_room(map)) == 0) &&
-	       memcmp(pairs->own, shot->own, pairs->own_bytes) == 0;
+	       memcmp((uint8_t *)pairs->own + pairs->handle_bytes, shot->own + pairs->handle_bytes,
+		      pairs->own_bytes - pairs->handle_bytes) == 0;
 }
 
 /* Actors */
@@ -154,12 +156,6 @@ static void rewind_to_begin(struct actor *actor)
 	stepper_rewind(&actor->stepper, &actor->begin);
 	actor->has_ended = false;
 	actor->done = 0;
-}
-
-static void step(struct actor *actor)
-{
-	actor->has_ended = stepper_step(&actor->stepper) == STEPPER_ENDED;
-	actor->done += !actor->has_ended;
 }
 
 static void run_to_end(struct actor *actor)
@@ -232,6 +228,53 @@ static long word_of(const struct shmp_segment *map, uintptr_t address)
 	return -1;
 }
 
+#if ACCESS_WORKS
+/* What the next instruction touches; a fork has its parent's code where its parent has it. */
+static bool decode(const struct user_regs_struct *registers, struct access *ret_access)
+{
+	const uint8_t *at = (const uint8_t *)registers->rip;
+
+	if (!access_decode(at, registers, ret_access))
+		return false;
+	/* stos is told as one that reads, too, where rsi points by chance */
+	if (ret_access->rounds_length != 0 && (at[ret_access->rounds_length - 1] & 0xfe) == 0xaa)
+		ret_access->count = 1;
+	return true;
+}
+
+/* All rounds at once of what repeats itself and clears or copies memory of nobody else's. */
+static void end_rounds(struct actor *actor, const struct user_regs_struct *registers)
+{
+	const struct shmp_segment *map = &actor->pairs->segment->map;
+	struct access access;
+
+	if (!decode(registers, &access) || access.rounds_length == 0)
+		return;
+	for (unsigned i = 0; i < access.count; i++)
+		if (word_of(map, access.address[i]) >= 0)
+			return;
+	SHMT_REQUIRE(stepper_run_to(&actor->stepper, registers->rip + access.rounds_length) ==
+		     STEPPER_STOPPED);
+}
+#endif
+
+/* One instruction, or a round of it that others may see. */
+static void step(struct actor *actor)
+{
+#if ACCESS_WORKS
+	struct user_regs_struct before, after;
+
+	stepper_save(&actor->stepper, &before);
+#endif
+	actor->has_ended = stepper_step(&actor->stepper) == STEPPER_ENDED;
+	actor->done += !actor->has_ended;
+#if ACCESS_WORKS
+	stepper_save(&actor->stepper, &after);
+	if (!actor->has_ended && after.rip == before.rip)
+		end_rounds(actor, &after);
+#endif
+}
+
 /*
  * What the instruction before which it stands does to the segment: in ret_words the words that it
  * touches. False: that is not known, or it calls the kernel, which may do anything.
@@ -245,9 +288,7 @@ static bool look_ahead(const struct actor *actor, long *ret_words, unsigned *ret
 
 	*ret_count = 0;
 	stepper_save(&actor->stepper, &registers);
-	/* a fork has its parent's code where its parent has it */
-	if (!access_decode((const uint8_t *)registers.rip, &registers, &access) ||
-	    access.is_system_call)
+	if (!decode(&registers, &access) || access.is_system_call)
 		return false;
 	for (unsigned i = 0; i < access.count; i++)
 		for (unsigned byte = 0; byte < access.bytes; byte += 8) {
@@ -582,7 +623,7 @@ static void stand_by(struct pairs *pairs, bool succeeds)
 		note_spot(stopped, stage.spot);
 		pairs->at[2] = stopped->done;
 		/* it dies later at every other point, and at those between in the other way */
-		stage.lives_on = (seen / STRIDE + succeeds) % 2;
+		stage.lives_on = pairs->second_is_long || (seen / STRIDE + succeeds) % 2;
 		lead(&stage.actor[0], STRIDE, goes_on_beside_a_death, &stage);
 		put_back(pairs, &stop);
 	}
@@ -597,6 +638,8 @@ static void stand_by(struct pairs *pairs, bool succeeds)
 
 void pairs_go(struct pairs *pairs, enum pairs_way way)
 {
+	if (pairs->second_is_long && (way == PAIRS_DIE || way == PAIRS_DIE_IN_REPAIR))
+		return;
 	switch (way) {
 	case PAIRS_DIE:
 		die(pairs);

@@ -43,7 +43,10 @@ struct pairs {
 	struct shmt_segment *segment;
 	void *own; /* by pairs_memory() */
 	size_t own_bytes;
+	size_t handle_bytes; /* the first of them: handles, which nobody looks at behind a death */
 	struct pairs_act act[2];
+	/* of thousands of instructions, as taking up a place is: it only stands by, and lives on */
+	bool second_is_long;
 	/* A process takes up the place, which nobody holds: the successor of who died. */
 	void (*take_up)(uint32_t place);
 	/* It makes a move at once. */

@@ -7,6 +7,7 @@ enum {
 	NUMBERS = 192,
 	OWN = 160, /* the number of what the one at the first place sends; the next one's is the next */
 	UNTOLD = -1,
+	NOBODY = PAIRS_QUEUE_PLACES,
 };
 
 struct own {
@@ -21,7 +22,8 @@ static struct scene {
 	const struct pairs_queue *queue;
 	struct shmt_segment segment;
 	struct own *own;
-	uint64_t room; /* messages that it takes, when it is empty */
+	uint64_t room;	   /* messages that it takes, when it is empty */
+	uint32_t newcomer; /* the place that is taken up by an act, or none */
 	struct pairs pairs;
 } scene;
 
@@ -90,10 +92,15 @@ static int pop(uint32_t place)
 	return r;
 }
 
+static int attach(uint32_t place)
+{
+	return scene.queue->attach(&scene.segment.map, place, scene.own->handle[place]);
+}
+
 static void take_up(uint32_t place)
 {
 	shmt_place_assign(&scene.segment, place);
-	CHECK(scene.queue->attach(&scene.segment.map, place, scene.own->handle[place]) == 0);
+	CHECK(attach(place) == 0);
 }
 
 static void move(uint32_t place)
@@ -110,9 +117,13 @@ static void act_at(unsigned which)
 {
 	uint32_t place = scene.pairs.act[which].place;
 
-	scene.own->r[place] = is_producer(place) ? push_number(place, OWN + which) :
-						   scene.queue->pop(scene.own->handle[place],
-								    scene.own->words[place]);
+	if (place == scene.newcomer)
+		scene.own->r[place] = attach(place) == 0 ? SHMP_EMPTY : SHMP_TOO_BIG;
+	else
+		scene.own->r[place] = is_producer(place) ?
+					      push_number(place, OWN + which) :
+					      scene.queue->pop(scene.own->handle[place],
+							       scene.own->words[place]);
 }
 
 static void first_acts(void)
@@ -230,16 +241,20 @@ static void look_around(void)
 	forget();
 }
 
-void pairs_queue(const struct pairs_queue *queue, const char *name, enum pairs_way way,
-		 uint32_t first, uint32_t second)
+void pairs_queue_attach(const struct pairs_queue *queue, const char *name, enum pairs_way way,
+			uint32_t first, uint32_t second, uint32_t newcomer)
 {
-	scene = (struct scene){ .queue = queue, .own = pairs_memory(sizeof(*scene.own)) };
+	scene = (struct scene){ .queue = queue,
+				.own = pairs_memory(sizeof(*scene.own)),
+				.newcomer = newcomer };
 	SHMT_REQUIRE(places() <= PAIRS_QUEUE_PLACES);
 	scene.pairs = (struct pairs){ .name = name,
 				      .segment = &scene.segment,
 				      .own = scene.own,
 				      .own_bytes = sizeof(*scene.own),
+				      .handle_bytes = offsetof(struct own, words),
 				      .act = { { first, first_acts }, { second, second_acts } },
+				      .second_is_long = second == newcomer,
 				      .take_up = take_up,
 				      .move = move,
 				      .judge = judge,
@@ -252,7 +267,17 @@ void pairs_queue(const struct pairs_queue *queue, const char *name, enum pairs_w
 		;
 	for (uint32_t place = 0; place < places(); place++)
 		scene.own->r[place] = UNTOLD;
+	if (newcomer != NOBODY) {
+		shmt_place_vacate(&scene.segment, newcomer, true, 1);
+		shmt_place_assign(&scene.segment, newcomer);
+	}
 	pairs_go(&scene.pairs, way);
 	shmt_segment_free(&scene.segment);
 	munmap(scene.own, sizeof(*scene.own));
+}
+
+void pairs_queue(const struct pairs_queue *queue, const char *name, enum pairs_way way,
+		 uint32_t first, uint32_t second)
+{
+	pairs_queue_attach(queue, name, way, first, second, NOBODY);
 }

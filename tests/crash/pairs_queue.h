@@ -31,5 +31,8 @@ struct pairs_queue {
 /* The two at @first and @second; a producer pushes, a consumer pops. */
 void pairs_queue(const struct pairs_queue *queue, const char *name, enum pairs_way way,
 		 uint32_t first, uint32_t second);
+/* The same, but that one of them has just been given its place, behind one who died, and takes it up. */
+void pairs_queue_attach(const struct pairs_queue *queue, const char *name, enum pairs_way way,
+			uint32_t first, uint32_t second, uint32_t newcomer);
 
 #endif
