@@ -454,9 +454,10 @@ static void choose_watchdog(struct keeper *keeper)
 
 static int open_keeper(struct keeper *keeper)
 {
-	int r;
+	int r = shelf_init(&keeper->shelf, stored_most());
 
-	shelf_init(&keeper->shelf, stored_most());
+	if (r < 0)
+		return fail(keeper, "keep descriptors", -r);
 	choose_watchdog(keeper);
 	r = take_passed(keeper);
 	if (r == 0)

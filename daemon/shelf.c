@@ -8,16 +8,17 @@
 
 #define FIRST_FD 3
 
-void shelf_init(struct shelf *shelf, size_t most)
+int shelf_init(struct shelf *shelf, size_t most)
 {
 	*shelf = (struct shelf){ .most = most };
+	shelf->entries = calloc(most, sizeof(*shelf->entries));
+	return shelf->entries ? 0 : -ENOMEM;
 }
 
 static void free_entry(struct shelf *shelf, struct shelf_entry *entry)
 {
 	shelf->names_bytes -= strlen(entry->name) + 1;
 	close(entry->fd);
-	free(entry->name);
 }
 
 void shelf_deinit(struct shelf *shelf)
@@ -28,21 +29,6 @@ void shelf_deinit(struct shelf *shelf)
 	*shelf = SHELF_NULL;
 }
 
-static int make_room(struct shelf *shelf)
-{
-	size_t room = shelf->room ? shelf->room * 2 : 16;
-	struct shelf_entry *entries;
-
-	if (shelf->count < shelf->room)
-		return 0;
-	entries = realloc(shelf->entries, room * sizeof(*entries));
-	if (!entries)
-		return -ENOMEM;
-	shelf->entries = entries;
-	shelf->room = room;
-	return 0;
-}
-
 int shelf_add(struct shelf *shelf, const char *name, int fd)
 {
 	size_t bytes = strlen(name) + 1;
@@ -50,14 +36,10 @@ int shelf_add(struct shelf *shelf, const char *name, int fd)
 
 	if (shelf->count >= shelf->most)
 		return -ENOSPC;
-	if (shelf->names_bytes + bytes > SHELF_NAMES_BYTES_MAX)
+	if (bytes > sizeof(entry->name) || shelf->names_bytes + bytes > SHELF_NAMES_BYTES_MAX)
 		return -E2BIG;
-	if (make_room(shelf) < 0)
-		return -ENOMEM;
 	entry = &shelf->entries[shelf->count];
-	entry->name = strdup(name);
-	if (!entry->name)
-		return -ENOMEM;
+	memcpy(entry->name, name, bytes);
 	entry->fd = fd;
 	shelf->count++;
 	shelf->names_bytes += bytes;

@@ -37,28 +37,38 @@ char **ward_words(char **argv)
 	return words;
 }
 
-static void set_number(const char *name, uint64_t number)
+static int set_text(const char *name, const char *text)
+{
+	return setenv(name, text, 1) < 0 ? -errno : 0;
+}
+
+static int set_number(const char *name, uint64_t number)
 {
 	char text[32];
 
 	snprintf(text, sizeof(text), "%" PRIu64, number);
-	setenv(name, text, 1);
+	return set_text(name, text);
 }
 
-static void set_environment(const struct ward *ward, const struct shelf *shelf)
+/* 0 or -ENOMEM: a broker that knew but part of it would begin anew. */
+static int set_environment(const struct ward *ward, const struct shelf *shelf)
 {
 	char *names = shelf_names(shelf);
+	int r = names ? set_text("NOTIFY_SOCKET", ward->socket) : -ENOMEM;
 
-	if (!names)
-		_exit(EXIT_NO_EXEC);
-	setenv("NOTIFY_SOCKET", ward->socket, 1);
-	set_number("FDSTORE", shelf->most);
 	unsetenv("WATCHDOG_PID");
-	set_number("WATCHDOG_USEC", (uint64_t)ward->watchdog_ms * 1000);
-	set_number("LISTEN_PID", (uint64_t)getpid());
-	set_number("LISTEN_FDS", shelf->count);
-	setenv("LISTEN_FDNAMES", names, 1);
+	if (r == 0)
+		r = set_number("FDSTORE", shelf->most);
+	if (r == 0)
+		r = set_number("WATCHDOG_USEC", (uint64_t)ward->watchdog_ms * 1000);
+	if (r == 0)
+		r = set_number("LISTEN_PID", (uint64_t)getpid());
+	if (r == 0)
+		r = set_number("LISTEN_FDS", shelf->count);
+	if (r == 0)
+		r = set_text("LISTEN_FDNAMES", names);
 	free(names);
+	return r;
 }
 
 /* The path that this program was started by, not the file behind it: that one may be replaced. */
@@ -69,10 +79,10 @@ static const char *program(void)
 
 __attribute__((noreturn)) static void become_broker(const struct ward *ward, struct shelf *shelf)
 {
-	int r;
+	int r = set_environment(ward, shelf);
 
-	set_environment(ward, shelf);
-	r = shelf_lay_out(shelf);
+	if (r == 0)
+		r = shelf_lay_out(shelf);
 	sigprocmask(SIG_SETMASK, &ward->signals, NULL);
 	if (r == 0) {
 		execv(program(), ward->argv);
