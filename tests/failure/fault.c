@@ -252,8 +252,6 @@ WRAP(int, dup2, (int fd, int number), (fd, number), EINTR, EBUSY)
 WRAP(int, execv, (const char *path, char *const *argv), (path, argv), ENOMEM, EACCES, ENOENT)
 WRAP(int, signalfd, (int fd, const sigset_t *signals, int flags), (fd, signals, flags), EMFILE,
      ENFILE, ENOMEM)
-WRAP(int, waitid, (idtype_t type, id_t id, siginfo_t *info, int options), (type, id, info, options),
-     EINTR)
 WRAP(int, setenv, (const char *name, const char *value, int replaces), (name, value, replaces),
      ENOMEM)
 
@@ -278,6 +276,17 @@ int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout_ms)
 	return timeout_ms != 0 && FAILS("poll", EINTR, ENOMEM) ?
 		       -1 :
 		       __real_poll(fds, count, timeout_ms);
+}
+
+/* The same. */
+int __real_waitid(idtype_t type, id_t id, siginfo_t *info, int options);
+int __wrap_waitid(idtype_t type, id_t id, siginfo_t *info, int options);
+
+int __wrap_waitid(idtype_t type, id_t id, siginfo_t *info, int options)
+{
+	return !(options & WNOHANG) && FAILS("waitid", EINTR) ?
+		       -1 :
+		       __real_waitid(type, id, info, options);
 }
 
 void *__real_mmap64(void *at, size_t bytes, int protection, int flags, int fd, off_t offset);

@@ -24,7 +24,6 @@
 
 enum {
 	STORED_MAX = 512,
-	LOG_FD = 400, /* above whatever is passed */
 	PIECE_MS = 20,
 	UV_FDS = 2, /* libuv's, for signals, until the process ends */
 };
@@ -72,10 +71,8 @@ static const struct interface *const client_interfaces[] = { &interface_service,
 static const struct interface *const control_interfaces[] = { &interface_service,
 							      &interface_control, NULL };
 
-int launch_serve_broker(void)
+struct options launch_options(void)
 {
-	const struct broker_interfaces interfaces = { .client = client_interfaces,
-						      .control = control_interfaces };
 	struct options options;
 
 	options_init(&options);
@@ -83,6 +80,15 @@ int launch_serve_broker(void)
 	options.control_socket = launch.control;
 	options.user = true;
 	options.bytes = options.bytes_per_uid = UINT64_C(1) << 30;
+	return options;
+}
+
+int launch_serve_broker(void)
+{
+	const struct broker_interfaces interfaces = { .client = client_interfaces,
+						      .control = control_interfaces };
+	const struct options options = launch_options();
+
 	return broker_serve(&options, &interfaces);
 }
 
@@ -114,7 +120,7 @@ static void lay_out(void)
 static void close_others(void)
 {
 	for (int fd = 3 + (int)counts->passed; fd < 1024; fd++)
-		if (fd != LOG_FD)
+		if (fd != LAUNCH_LOG_FD)
 			close(fd);
 }
 
@@ -124,8 +130,8 @@ __attribute__((noreturn)) static void be_child(const struct fault_round *round, 
 
 	shmt_be_child();
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	dup2(launch.log, LOG_FD);
-	log_to(LOG_FD);
+	dup2(launch.log, LAUNCH_LOG_FD);
+	log_to(LAUNCH_LOG_FD);
 	lay_out();
 	close_others();
 	counts->before = shmt_descriptor_count();
@@ -228,6 +234,14 @@ static bool is_ready_alone(void)
 	       (!launch.has_store || strstr(launch_said(), "event=keeper_lost"));
 }
 
+void launch_hasten(void)
+{
+	if (!launch.is_keeper || launch.is_hastened || !strstr(launch_said(), "event=cannot_fork"))
+		return;
+	launch.is_hastened = true; /* once: the next time it would end the broker */
+	kill(launch.pid, SIGUSR2);
+}
+
 bool launch_begin(const struct fault_round *round, int (*serve)(void))
 {
 	struct pollfd fds[2] = { { .fd = launch.notify, .events = POLLIN }, { .events = POLLIN } };
@@ -235,7 +249,7 @@ bool launch_begin(const struct fault_round *round, int (*serve)(void))
 	unsigned long tries = 0;
 
 	*counts = (struct counts){ .has_ended = false };
-	launch.is_ready = false;
+	launch.is_ready = launch.is_hastened = false;
 	ck_assert_int_eq(ftruncate(launch.log, 0), 0);
 	ck_assert_int_eq(lseek(launch.log, 0, SEEK_SET), 0);
 	fault->is_armed = false;
@@ -253,6 +267,7 @@ bool launch_begin(const struct fault_round *round, int (*serve)(void))
 		has_ended = fds[1].revents != 0;
 		launch_drain();
 		launch.is_ready |= is_ready_alone();
+		launch_hasten();
 	}
 	close(fds[1].fd);
 	if (launch.is_ready && !has_ended) {

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "daemon/options.h"
 #include "daemon/shelf.h"
 #include "tests/failure/fault.h"
 
@@ -27,7 +28,11 @@ struct launch {
 	pid_t pid;
 	bool is_ready;
 	int status; /* as of waitpid */
+	bool is_keeper;
+	bool is_hastened;
 };
+
+#define LAUNCH_LOG_FD 400 /* above whatever is passed */
 
 extern struct launch launch;
 
@@ -50,6 +55,10 @@ void launch_drain(void);
 
 /* The life of a broker with these sockets, for launch_begin. */
 int launch_serve_broker(void);
+struct options launch_options(void);
+
+/* A keeper that could not fork tries again in some seconds: at once. */
+void launch_hasten(void);
 
 /* All that it said since it was begun. */
 const char *launch_said(void);
