@@ -228,17 +228,53 @@ void stepper_rewind(const struct stepper *stepper, const struct user_regs_struct
 	set_registers(stepper->pid, *registers);
 }
 
-static bool is_new(const struct stepper_path *path, unsigned long point)
+/* Addresses that were met; 0 is none. Paths are long where a library's are stepped through. */
+struct met {
+	uintptr_t *at;
+	size_t room; /* a power of two, at least twice the count */
+	size_t count;
+};
+
+static uintptr_t *slot_of(const struct met *met, uintptr_t at)
 {
-	for (unsigned long before = 0; before < point; before++)
-		if (path->at[before] == path->at[point])
-			return false;
+	size_t slot = (size_t)(at * UINT64_C(0x9e3779b97f4a7c15) >> 32) & (met->room - 1);
+
+	while (met->at[slot] != 0 && met->at[slot] != at)
+		slot = (slot + 1) & (met->room - 1);
+	return &met->at[slot];
+}
+
+static void make_room(struct met *met)
+{
+	struct met before = *met;
+
+	met->room = before.room ? 2 * before.room : 1024;
+	met->at = calloc(met->room, sizeof(*met->at));
+	SHMT_REQUIRE(met->at);
+	for (size_t i = 0; i < before.room; i++)
+		if (before.at[i] != 0)
+			*slot_of(met, before.at[i]) = before.at[i];
+	free(before.at);
+}
+
+static bool is_new(struct met *met, uintptr_t at)
+{
+	uintptr_t *slot;
+
+	if (met->room < 2 * (met->count + 1))
+		make_room(met);
+	slot = slot_of(met, at);
+	if (*slot == at)
+		return false;
+	*slot = at;
+	met->count++;
 	return true;
 }
 
 void stepper_measure(struct stepper *stepper, struct stepper_path *ret_path)
 {
 	struct stepper_path path = { .end = STEPPER_STOPPED };
+	struct met met = { .at = NULL };
 	unsigned long room = 0;
 	bool was_call;
 
@@ -250,8 +286,8 @@ void stepper_measure(struct stepper *stepper, struct stepper_path *ret_path)
 			SHMT_REQUIRE(path.at && path.via);
 		}
 		path.at[path.count] = get_pc(stepper->pid);
-		path.via[path.count] = is_new(&path, path.count) ? path.count :
-								   path.via[path.count - 1];
+		path.via[path.count] = is_new(&met, path.at[path.count]) ? path.count :
+									   path.via[path.count - 1];
 		was_call = stepper->watch && is_call(stepper->pid, path.at[path.count]);
 		path.end = step(stepper, path.at[path.count++]);
 		if (stepper->watch)
@@ -259,6 +295,7 @@ void stepper_measure(struct stepper *stepper, struct stepper_path *ret_path)
 	}
 	/* the mark is no instruction of the operation, and the sleeping call is not done */
 	path.count--;
+	free(met.at);
 	*ret_path = path;
 }
 

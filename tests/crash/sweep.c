@@ -101,7 +101,7 @@ void sweep_everywhere(struct sweep *sweep)
 		last = at;
 		points++;
 	}
-	for (unsigned long i = 0; i < calls.count; i++, points++)
+	for (unsigned long i = 0; i < calls.count && !STEPPER_SAMPLES; i++, points++)
 		end_at(sweep, &path, calls.at[i]);
 	if (!sweep->meanwhile) {
 		end_at(sweep, &path, path.count);
