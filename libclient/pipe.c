@@ -383,14 +383,18 @@ enum shmc_result shmc_pipe_abort(struct shmc_pipe *pipe)
 
 /* Receiving. */
 
+static inline void pipe_look_closely(const struct shmc_pipe *pipe, int64_t timeout_ns)
+{
+	if (timeout_ns != 0 && pipe->object.client->spin_ns != 0)
+		shmc__message_look_closely(&pipe->moves.in);
+}
+
 static SHMP_COLD int pipe_receive(struct shmc_pipe *pipe, int64_t timeout_ns, shmc__move_fn move,
 				  struct shmc__receiving *receive)
 {
-	int r;
+	int r = shmc__move_receive(&pipe->object, pipe_reader_waiter(pipe), timeout_ns, move,
+				   receive);
 
-	if (timeout_ns != 0 && pipe->object.client->spin_ns != 0)
-		shmc__message_look_closely(&pipe->moves.in);
-	r = shmc__move_receive(&pipe->object, pipe_reader_waiter(pipe), timeout_ns, move, receive);
 	if (shmc__bell_is_open(&pipe->object.bell))
 		pipe_set_gates(pipe);
 	/* what was stale has left room, whatever came of it */
@@ -405,6 +409,21 @@ static int pipe_move_pop(void *context)
 	int r = shmp_pipe_pop(receive->moves, receive->buffer, receive->buffer_bytes, &message);
 
 	return shmc__message_popped(receive, r, &message);
+}
+
+/* A short message that is there: a straight line without a call. */
+static inline bool pipe_receive_short(struct shmc_pipe *pipe, void *buffer, uint64_t buffer_bytes,
+				      struct shmc_message *ret_message)
+{
+	struct shmp_spsc_message message;
+
+	if (!shmc__gate_is_open(pipe->receive_gate))
+		return false;
+	if (SHMP_UNLIKELY(shmp_spsc_pop_quick(&pipe->moves.in, buffer, buffer_bytes, &message) !=
+			  SHMP_DONE))
+		return false;
+	shmc__message_give(&message, ret_message);
+	return true;
 }
 
 static SHMC__HOT __attribute__((noinline)) enum shmc_result pipe_receive_long(
@@ -423,23 +442,12 @@ static SHMC__HOT __attribute__((noinline)) enum shmc_result pipe_receive_long(
 		return SHMC_FORKED;
 	if (pipe->role == SHMC_PIPE_OBSERVER || pipe->moves.in.shown_items != 0)
 		return SHMC_INVALID;
+	pipe_look_closely(pipe, timeout_ns);
+	/* again: an answer comes while it is looked for, and goes on being waited for */
+	if (pipe_receive_short(pipe, buffer, buffer_bytes, ret_message))
+		return pipe_taken(pipe);
 	r = pipe_receive(pipe, timeout_ns, pipe_move_pop, &receive);
 	return r == SHMP_DONE ? SHMC_OK : shmc__move_answer(&pipe->object, r);
-}
-
-/* A short message that is there: a straight line without a call. */
-static inline bool pipe_receive_short(struct shmc_pipe *pipe, void *buffer, uint64_t buffer_bytes,
-				      struct shmc_message *ret_message)
-{
-	struct shmp_spsc_message message;
-
-	if (!shmc__gate_is_open(pipe->receive_gate))
-		return false;
-	if (SHMP_UNLIKELY(shmp_spsc_pop_quick(&pipe->moves.in, buffer, buffer_bytes, &message) !=
-			  SHMP_DONE))
-		return false;
-	shmc__message_give(&message, ret_message);
-	return true;
 }
 
 SHMC__HOT enum shmc_result shmc_pipe_receive(struct shmc_pipe *pipe, void *buffer,
@@ -527,8 +535,10 @@ SHMC__HOT enum shmc_result shmc_pipe_peek_batch(struct shmc_pipe *pipe,
 		return SHMC_INVALID;
 	if (shmc__gate_is_open(pipe->peek_gate))
 		r = pipe_move_peek(&receive);
-	if (SHMP_UNLIKELY(r != SHMP_DONE))
+	if (SHMP_UNLIKELY(r != SHMP_DONE)) {
+		pipe_look_closely(pipe, timeout_ns);
 		r = pipe_receive(pipe, timeout_ns, pipe_move_peek, &receive);
+	}
 	if (SHMP_UNLIKELY(r != SHMP_DONE))
 		return shmc__move_answer(&pipe->object, r);
 	pipe->receive_gate = &shmc__gate_closed;

@@ -184,13 +184,15 @@ static inline void shmp_stream_commit(struct shmp_stream_writer *writer, uint64_
 	uint64_t head = shmp_spsc_head(&writer->ring);
 	uint64_t message = shmp_stream_message_bytes(size);
 	uint64_t slack = message - SHMP_STREAM_WORD - size;
+	uint64_t end = head + shmp_spsc_need(message);
 
 	/* relaxed: published by the release of the ring's header */
 	atomic_store_explicit(
 		shmp_spsc_header(writer->ring.data, writer->ring.mask, head + SHMP_SPSC_HEADER),
 		slack << SHMP_STREAM_SLACK_BIT | writer->sequence, memory_order_relaxed);
-	shmp_spsc_send(&writer->ring, head, message, head + shmp_spsc_need(message), 1, size);
+	shmp_spsc_send(&writer->ring, head, message, end, 1, size);
 	writer->sequence = (writer->sequence + 1) & SHMP_STREAM_SEQUENCES;
+	__builtin_prefetch(writer->ring.data + ((2 * end - head) & writer->ring.mask), 1);
 }
 
 /* DONE, FULL, TOO_BIG, PEER_DEAD, PEER_LEFT, -EBADMSG. */
