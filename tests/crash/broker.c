@@ -46,6 +46,10 @@ struct act {
 	bool takes_over;       /* what dies is a second broker, as it takes over */
 };
 
+enum {
+	SAMPLES_MAX = 12
+};
+
 static struct broker broker;
 static struct options options;
 static struct segment *base, *arena, *made;
@@ -607,16 +611,18 @@ static void die_at(const struct stepper_path *path, unsigned long point)
 static void die_everywhere(const struct act *it)
 {
 	struct stepper_path path;
+	size_t points = 2, stride;
 
 	act = it;
 	manager_open();
 	measure(&path);
+	stride = STEPPER_SAMPLES ? 1 + chosen_count / SAMPLES_MAX : 1;
 	die_at(&path, 0);
-	for (size_t i = 0; i < chosen_count; i++)
+	for (size_t i = 0; i < chosen_count; i += stride, points++)
 		die_at(&path, chosen[i]);
 	die_at(&path, path.count);
-	printf("# %s: %zu kill points that differ\n", it->name, chosen_count + 2);
-	count->points += chosen_count + 2;
+	printf("# %s: %zu kill points that differ\n", it->name, points);
+	count->points += points;
 	count->operations++;
 	stepper_forget(&path);
 	manager_close();

@@ -31,8 +31,12 @@
 #define STEPPER_WORKS 0
 #endif
 
-/* Sanitizers multiply the instructions, and their own are not what is examined: only samples. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+/*
+ * Sanitizers multiply the instructions, and their own are not what is examined: only samples. So
+ * many, too, where the option crash_points says it.
+ */
+#if defined(STEPPER_SAMPLES)
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define STEPPER_SAMPLES 1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
