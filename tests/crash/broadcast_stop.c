@@ -184,12 +184,9 @@ static void others_beside_a_writer(struct scene *scene)
 static void others_beside_a_reader(struct scene *scene)
 {
 	bury_reader(scene, LATE_READER);
-	if (scene->is_exclusive) {
-		die_with_a_claim(scene, STOPPED);
+	die_with_a_claim(scene, STOPPED);
+	if (scene->is_exclusive) /* its successor goes on: there is nobody else */
 		shmt_broadcast_attach_writer(&scene->broadcast, STOPPED, &scene->writer[STOPPED]);
-	} else {
-		die_with_a_claim(scene, STOPPED);
-	}
 	others_go_on(scene);
 	CHECK(meanwhile.held_up == scene->blocks);
 }
