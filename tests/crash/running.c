@@ -25,7 +25,7 @@ enum {
 	ROUNDS_MAX = 8,						  /* of a loop, at a point within */
 	RESTS_MAX = 200,   /* of one who rests, between two moves */
 	TIMES_MAX = 3,	   /* that a repair is made */
-	ONE_SLEEPS_IN = 8, /* that find nothing to do */
+	ONE_SLEEPS_IN = 3, /* that find nothing to do */
 };
 
 enum haste {
