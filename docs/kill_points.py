@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""Writes what the crash suite counted into docs/crash-contract.md.
+"""Writes what the crash suite counted, and what came of it, into docs/crash-contract.md.
 
-    docs/kill_points.py BUILD_DIR [PROGRAM...]
+    docs/kill_points.py BUILD_DIR [RUNS]
 
-Runs the programs of BUILD_DIR/tests/crash and replaces the table between the two markers; with
-names of programs, `stream_stop`, only their rows. A program that fails changes nothing.
+Runs the programs of BUILD_DIR/tests/crash RUNS times in a row (default 1) and replaces the table
+between the two markers. Ends with 1 if any run of any program failed; the table says which.
 """
 
+import collections
+import concurrent.futures
 import os
 import pathlib
 import re
@@ -16,58 +18,66 @@ import sys
 DOCUMENT = pathlib.Path(__file__).parent / "crash-contract.md"
 BEGIN, END = "<!-- kill points: begin -->\n", "<!-- kill points: end -->\n"
 COUNT = re.compile(r"# (?P<what>.+): (?P<points>\d+) (?P<unit>[a-z ]+)$")
-ROW = re.compile(r".* \| (?P<points>\d+) [a-z ]+ \|$")
 
 
-def counts_of(program, broker):
-    """The counted operations of one program, in the order it ran them."""
+def run(program, broker):
+    """The counted operations of one run, in their order, and whether it passed."""
     environment = {**os.environ, "SHMBROKERD": str(broker)}
-    run = subprocess.run(
-        [program], stdout=subprocess.PIPE, text=True, check=True, env=environment
+    done = subprocess.run(
+        [program], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
     )
-    return [m.groupdict() for m in map(COUNT.match, run.stdout.splitlines()) if m]
+    found = [m for m in map(COUNT.match, done.stdout.splitlines()) if m]
+    passed = done.returncode == 0
+    if not passed:
+        print(f"{program.name} ended with {done.returncode}:\n{done.stdout}", file=sys.stderr)
+    return [((m["what"], m["unit"]), int(m["points"])) for m in found], passed
 
 
-def name_of(program):
-    return program.name.removeprefix("crash-")
+def rows_of(program, runs):
+    """The rows of one program, and its points. Who runs beside others may die at more or fewer."""
+    points = collections.defaultdict(list)
+    for counts, _ in runs:
+        seen = collections.Counter()
+        for key, count in counts:  # an operation may be counted in more than one state
+            points[key, seen[key]].append(count)
+            seen[key] += 1
+    result = f"{sum(passed for _, passed in runs)} of {len(runs)}"
+    name = program.name.removeprefix("crash-")
+    rows = []
+    for ((what, unit), _), counts in points.items():
+        least, most = min(counts), max(counts)
+        number = f"{least}" if least == most else f"{least} to {most}"
+        rows.append(f"| {name} | {what} | {number} {unit} | {result} |")
+    return rows, sum(min(counts) for counts in points.values())
 
 
-def rows_of(program, broker):
-    return [
-        f"| {name_of(program)} | {count['what']} | {count['points']} {count['unit']} |"
-        for count in counts_of(program, broker)
-    ]
-
-
-def rows_there(table):
-    """What the table says so far, by program."""
-    rows = {}
-    for line in table.splitlines():
-        if line.startswith("| ") and not line.startswith("| program"):
-            rows.setdefault(line.split(" | ")[0].removeprefix("| "), []).append(line)
-    return rows
-
-
-def table_of(rows):
-    lines = [line for name in sorted(rows) for line in rows[name]]
-    total = sum(int(ROW.match(line)["points"]) for line in lines)
-    head = ["| program | operation | points |", "|---|---|---|"]
-    return "\n".join([*head, *lines, "", f"{total} points in all.", ""])
+def table_of(programs, broker, runs):
+    lines = ["| program | operation | points | passed |", "|---|---|---|---|"]
+    results = collections.defaultdict(list)
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as workers:
+        for _ in range(runs):
+            for program, result in zip(programs, workers.map(lambda p: run(p, broker), programs)):
+                results[program].append(result)
+    total = 0
+    for program in programs:
+        rows, points = rows_of(program, results[program])
+        lines += rows
+        total += points
+    passed = [passed for runs_of in results.values() for _, passed in runs_of]
+    lines += ["", f"{total} points in {len(programs)} programs. Of {len(passed)} runs {sum(passed)} passed.", ""]
+    return "\n".join(lines), all(passed)
 
 
 def main():
-    build, only = pathlib.Path(sys.argv[1]).resolve(), sys.argv[2:]
-    broker = build / "daemon" / "shmbrokerd"
-    programs = [p for p in build.glob("tests/crash/crash-*") if p.is_file()]
-    programs = [p for p in programs if p.stat().st_mode & 0o111]
-    text = DOCUMENT.read_text()
-    before, rest = text.split(BEGIN)
-    table, after = rest.split(END)
-    rows = rows_there(table) if only else {}
-    for program in programs:
-        if not only or name_of(program) in only:
-            rows[name_of(program)] = rows_of(program, broker)
-    DOCUMENT.write_text(before + BEGIN + "\n" + table_of(rows) + "\n" + END + after)
+    build = pathlib.Path(sys.argv[1]).resolve()
+    runs = int(sys.argv[2]) if len(sys.argv) > 2 else 1
+    programs = sorted(build.glob("tests/crash/crash-*"))
+    programs = [p for p in programs if p.is_file() and p.stat().st_mode & 0o111]
+    table, passed = table_of(programs, build / "daemon" / "shmbrokerd", runs)
+    before, rest = DOCUMENT.read_text().split(BEGIN)
+    after = rest.split(END)[1]
+    DOCUMENT.write_text(before + BEGIN + "\n" + table + "\n" + END + after)
+    sys.exit(0 if passed else 1)
 
 
 if __name__ == "__main__":
