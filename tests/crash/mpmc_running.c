@@ -65,6 +65,11 @@ struct scene {
 	uint64_t own;		  /* number of the message that the victim sends */
 };
 
+static const char *const role_names[] = {
+	[SHMP_MPMC_PRODUCER] = "producer",
+	[SHMP_MPMC_CONSUMER] = "consumer",
+};
+
 /* What a pop says, and the number it got. */
 static int pop(struct shmp_mpmc *queue, uint64_t *ret_number, uint32_t *ret_flags)
 {
@@ -366,7 +371,9 @@ static void kill_victims(struct scene *scene)
 	/* some victims win a message before they die: until one has */
 	for (int steps = 0; scene->queue.drops && dropped(scene) == 0; steps += STRIDE, deaths++)
 		ended += !die_after(scene, steps % STEPS, PACE_SLOW);
-	printf("# %lu deaths, %lu of them behind the end\n", deaths, ended);
+	printf("# %s%s: %lu kill points beside running peers\n", role_names[scene->role],
+	       scene->queue.drops ? ", without redelivery" : "", deaths);
+	printf("# %lu of them behind the end\n", ended);
 	finish(scene);
 	if (scene->queue.drops)
 		check_dropped(scene);
@@ -454,7 +461,8 @@ static void kill_victims_beside_a_stopped(enum shmp_mpmc_role role)
 		bury(scene, STOPPED, 1);
 		await_progress(scene);
 	}
-	printf("# %lu deaths beside a stopped one\n", deaths);
+	printf("# %s, one stopped with an intent: %lu kill points beside running peers\n",
+	       role_names[role], deaths);
 	finish(scene);
 	check(scene);
 }
