@@ -192,6 +192,8 @@ static inline void shmp_stream_commit(struct shmp_stream_writer *writer, uint64_
 		slack << SHMP_STREAM_SLACK_BIT | writer->sequence, memory_order_relaxed);
 	shmp_spsc_send(&writer->ring, head, message, end, 1, size);
 	writer->sequence = (writer->sequence + 1) & SHMP_STREAM_SEQUENCES;
+	/* the next frame's end, if it is as long, gets a zero before the frame is published, and of a
+	 * long frame it is in a line that nobody has */
 	__builtin_prefetch(writer->ring.data + ((2 * end - head) & writer->ring.mask), 1);
 }
 
