@@ -62,7 +62,10 @@ struct pairs {
 /* Shared with the forks, zeroed. */
 void *pairs_memory(size_t bytes);
 
-/* The acts begin with the segment and `own` as they are now, and as they are again at the end. */
+/*
+ * The acts begin with the segment and `own` as they are now, and as they are again at the end. Under a
+ * sanitizer nothing but PAIRS_DIE, and samples of that.
+ */
 void pairs_go(struct pairs *pairs, enum pairs_way way);
 
 void pairs_fail(const struct pairs *pairs, const char *file, int line, const char *condition)
