@@ -88,12 +88,21 @@ static void drop(struct shmp_pipe *pipe, uint64_t header)
 	shmp_endpoint_count(&pipe->in.self->refused, 1);
 }
 
+/* Whether @peer has died and still is the last at the place. */
+static bool is_dead(uint64_t peer, const struct sight *sight)
+{
+	enum shmp_endpoint_state state = shmp_endpoint_state_of(sight->word);
+
+	return peer == sight->now && (state == SHMP_ENDPOINT_DYING || state == SHMP_ENDPOINT_DEAD);
+}
+
 /* From now on it is spoken with incarnation @peer, which is there, has gone, or is to come. */
 static void take_as_peer(struct shmp_pipe *pipe, uint64_t peer, const struct sight *sight)
 {
-	/* of one who is in the past already it is not known how many had died before */
+	/* of one who is in the past already it is not known how many had died before; of one who is
+	 * dead himself, that these were others, so that his death is told behind a successor, too */
 	if (peer >= sight->now)
-		pipe->deaths = sight->deaths;
+		pipe->deaths = sight->deaths - is_dead(peer, sight);
 	pipe->peer = peer;
 	pipe->peer_here = peer << 8 | SHMP_ENDPOINT_ACTIVE;
 	pipe->is_ended = false;

@@ -638,4 +638,19 @@ TEST(options_that_contradict_are_refused_by_name)
 	ck_assert_int_eq(plan(4096, 100, 100, 100), -1);
 }
 
+TEST(who_was_dead_when_he_was_met_is_told_dead_behind_his_successor)
+{
+	struct shmt_pipe pipe;
+
+	shmt_pipe_make(&pipe);
+	shmt_pipe_come(&pipe, SHMP_PIPE_HOST);
+	ck_assert_int_eq(shmt_pipe_send(&pipe, SHMP_PIPE_HOST, 8, 1), SHMP_DONE);
+	shmt_pipe_go(&pipe, SHMP_PIPE_HOST, true);
+	shmt_pipe_come(&pipe, SHMP_PIPE_CLIENT);
+	shmt_pipe_come(&pipe, SHMP_PIPE_HOST);
+	ck_assert_int_eq(shmt_pipe_receive(&pipe, SHMP_PIPE_CLIENT, 8, 1, NULL), SHMP_DONE);
+	ck_assert_int_eq(shmt_pipe_receive(&pipe, SHMP_PIPE_CLIENT, 8, 1, NULL), SHMP_PEER_DEAD);
+	shmt_pipe_free(&pipe);
+}
+
 SHMT_MAIN
