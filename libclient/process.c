@@ -8,9 +8,10 @@
 #include <unistd.h>
 
 static pthread_mutex_t process_mutex = PTHREAD_MUTEX_INITIALIZER;
-static bool process_watches_forks;
+static pthread_once_t process_once = PTHREAD_ONCE_INIT;
 
 /* Under process_mutex. */
+static int process_once_error;
 static struct shmc__holding *process_holdings;
 static uint32_t *process_alive;
 
@@ -54,16 +55,10 @@ static void process_in_child(void)
 	shmc__process_unlock();
 }
 
-/* Once; what failed for want of memory is tried again. */
-static int process_watch_forks(void)
+static void process_watch_forks(void)
 {
-	int r;
-
-	if (process_watches_forks)
-		return 0;
-	r = pthread_atfork(shmc__process_lock, shmc__process_unlock, process_in_child);
-	process_watches_forks = r == 0;
-	return -r;
+	process_once_error = pthread_atfork(shmc__process_lock, shmc__process_unlock,
+					    process_in_child);
 }
 
 /* A child that came past the handlers (clone, _Fork) still has its parent's list and no right to
@@ -90,8 +85,14 @@ int shmc__process_enter(const uint32_t **ret_alive)
 {
 	int r;
 
+	/* without the mutex, which a child forked meanwhile would find locked for ever */
+	pthread_once(&process_once, process_watch_forks);
+
 	shmc__process_lock();
-	r = process_watch_forks();
+	/* what failed for want of memory is tried again */
+	if (process_once_error)
+		process_watch_forks();
+	r = -process_once_error;
 	if (r == 0 && (!process_alive || !*process_alive)) {
 		process_disown_list();
 		r = process_make_page();

@@ -184,12 +184,16 @@ __attribute__((constructor)) static void lead_cjson(void)
 	cJSON_InitHooks(&(cJSON_Hooks){ .malloc_fn = __wrap_malloc, .free_fn = __wrap_free });
 }
 
+void (*fault_at_atfork)(void);
+
 /* It allocates, in the C library. Return: an error's number, as of all of pthread. */
 int __real_pthread_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void));
 int __wrap_pthread_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void));
 
 int __wrap_pthread_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void))
 {
+	if (fault_at_atfork)
+		fault_at_atfork();
 	return FAILS("pthread_atfork", ENOMEM) ? ENOMEM :
 						 __real_pthread_atfork(prepare, parent, child);
 }

@@ -38,6 +38,8 @@ struct fault {
 };
 
 extern struct fault *fault;
+/* What another thread does while this one calls pthread_atfork, NULL = nothing. */
+extern void (*fault_at_atfork)(void);
 
 /* From now on forked children and this process have one fault in common. */
 void fault_share(void);
