@@ -274,15 +274,12 @@ static bool read_init(struct call *call, struct request *request)
 
 static bool read_request(struct call *call, struct request *request)
 {
-	*request = (struct request){ .reuse = false };
-	if (!method_name(call, &request->name) ||
-	    !read_parent(call, request->name, &request->parent) ||
+	if (!read_parent(call, request->name, &request->parent) ||
 	    !read_kind(call, request->parent, &request->kind))
 		return false;
 	return (request->parent ? read_no_owner(call, request->parent, &request->owner) :
 				  read_owner(call, &request->owner)) &&
 	       call_bool_optional(call, "reuse", &request->reuse) &&
-	       call_u64_optional(call, "tag", INT64_MAX, &request->tag) &&
 	       make_plan(call, request->parent, request->kind, &request->plan) &&
 	       read_memory(call, request->parent, request->kind, &request->plan) &&
 	       read_init(call, request);
@@ -312,11 +309,6 @@ static void answer_mismatch(struct call *call, const struct segment *segment, co
 static void answer_existing(struct call *call, const struct segment *segment,
 			    const struct request *request)
 {
-	/* said again, by one who did not get the answer */
-	if (request->tag != 0 && segment->tag == request->tag) {
-		answer(call, segment, true);
-		return;
-	}
 	if (!request->reuse) {
 		call_fault(call, SHMP_FAULT_EXISTS, &(struct about){ .name = segment->name },
 			   "%s exists already, of kind %s", segment->name, segment->kind->name);
@@ -644,11 +636,29 @@ static void take_up(struct call *call, struct request *request)
 		list_append(&segment->waiting, &call->waiting);
 }
 
+/* Said again, by one who did not get the answer: known by its tag, whatever else it says. */
+static bool is_known(struct call *call, const struct request *request)
+{
+	struct segment *segment = registry_find_claimed(&call_broker(call)->registry,
+							request->name);
+
+	if (!segment || request->tag == 0 || segment->tag != request->tag)
+		return false;
+	if (segment->is_ready)
+		answer(call, segment, true);
+	else
+		list_append(&segment->waiting, &call->waiting);
+	return true;
+}
+
 void method_create(struct call *call)
 {
 	struct request request = { .init = NULL };
 
-	if (!method_caller_is_dead(call) && read_request(call, &request))
+	if (method_caller_is_dead(call) || !method_name(call, &request.name) ||
+	    !call_u64_optional(call, "tag", INT64_MAX, &request.tag))
+		return;
+	if (!is_known(call, &request) && read_request(call, &request))
 		take_up(call, &request);
 	free(request.init);
 }

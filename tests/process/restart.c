@@ -290,6 +290,8 @@ TEST(a_creation_said_again_is_the_same_creation)
 	raw = shmt_hello(broker.address);
 	ck_assert_str_eq(shmt_raw_call(raw, "Create", "{'name':'a','kind':'spsc','tag':77}"), "");
 	ck_assert(shmt_raw_bool(raw, "created"));
+	/* known by its tag alone: a record cannot be made without its schema */
+	ck_assert_str_eq(shmt_raw_call(raw, "Create", "{'name':'a','kind':'record','tag':77}"), "");
 	other = shmt_hello(broker.address);
 	ck_assert_str_eq(shmt_raw_call(other, "Create", "{'name':'a','kind':'spsc','tag':78}"),
 			 "Exists");
