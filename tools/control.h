@@ -32,7 +32,8 @@ int control_open(const struct options *options, enum control_socket which,
 		 struct control *ret_control);
 /* The control socket, without a word when there is none: for what is merely nice to know. */
 int control_open_quietly(const struct options *options, struct control *ret_control);
-/* The same as control_open_quietly, and says what was tried and why it failed; *ret_tried is to be freed then. */
+/* As control_open_quietly, and says what was tried and why it failed; *ret_tried is to be freed
+ * then. */
 int control_try(const struct options *options, enum control_socket which,
 		struct control *ret_control, char **ret_tried);
 /* Takes its leave first, so that the broker sees one who left and not one who died. */

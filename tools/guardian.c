@@ -14,12 +14,16 @@
 
 #define CLIENT "org.shmbroker."
 
-/* Where somebody waits for the end of what is printed, he does not wait for this one. */
+/*
+ * What ends the whole group, or the terminal, does not reach it. Where somebody waits for the end of
+ * what is printed, he does not wait for this one.
+ */
 static void be_alone(void)
 {
 	static const int signals[] = { SIGHUP, SIGINT, SIGTERM };
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
+	setsid();
 	for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++)
 		signal(signals[i], SIG_IGN);
 	for (int fd = STDIN_FILENO; null >= 0 && fd <= STDERR_FILENO; fd++)
