@@ -1,7 +1,6 @@
 /*
  * A producer of a ring dies anywhere in what it does while its consumer runs, and a consumer while
- * its producer runs, which waits for room or writes over the oldest; successors run for a while
- * themselves and are the next to die.
+ * its producer runs; successors run for a while themselves and are the next to die.
  *
  * The element at position p says p. So a consumer that gets each position whole, or is told that it
  * was lost, has all that was pushed; what it was told is what the ring has counted.
@@ -424,11 +423,6 @@ TEST(consumers_die_in_a_pop_while_their_producer_runs, .timeout_s = 120)
 TEST(consumers_die_in_peek_and_release_while_their_producer_runs, .timeout_s = 120)
 {
 	kill_consumers("peek 5 and release", dies_peeking_and_releasing, false);
-}
-
-TEST(consumers_die_in_a_pop_while_their_producer_writes_over, .timeout_s = 120)
-{
-	kill_consumers("pop of 5, lapped", dies_popping, true);
 }
 
 RUNNING_MAIN
