@@ -8,8 +8,8 @@ tables between the two markers. Ends with 1 if any run of any program failed; th
 """
 
 import collections
-import fnmatch
 import concurrent.futures
+import fnmatch
 import os
 import pathlib
 import re
