@@ -88,8 +88,9 @@ static bool send_next(uint64_t number)
 	shmt_message_fill(scene.payload, size_of(number), number_of(host()->self, number));
 	r = shmp_pipe_push(host(), scene.payload, size_of(number));
 	SHMT_REQUIRE(r == SHMP_DONE || r == SHMP_FULL || r == SHMP_PEER_DEAD);
-	if (r == SHMP_PEER_DEAD)
-		shmp_pipe_meet(host());
+	/* who comes while this one goes to sleep tells him once, which may have been before */
+	if (r == SHMP_PEER_DEAD && shmp_pipe_meet(host()) == SHMP_DONE)
+		r = shmp_pipe_push(host(), scene.payload, size_of(number));
 	if (r != SHMP_DONE)
 		return false;
 	atomic_store(sent(host()->self), number + 1);
@@ -215,6 +216,7 @@ static void come_to_receive(void *context)
 	uint8_t buffer[LONGEST];
 
 	shmt_pipe_come(&scene.pipe, SHMP_PIPE_CLIENT);
+	scene.pipe.segment.kind->wake(&scene.pipe.segment.map); /* as the broker does */
 	receive_next(&message, buffer);
 	if (!is_message(buffer, message.size, host()->self, scene.next)) {
 		CHECK(is_message(world->witness, size_of(scene.next), host()->self, scene.next));
