@@ -14,16 +14,12 @@
 
 #define CLIENT "org.shmbroker."
 
-/*
- * What ends the whole group, or the terminal, does not reach it. Where somebody waits for the end of
- * what is printed, he does not wait for this one.
- */
+/* Where somebody waits for the end of what is printed, he does not wait for this one. */
 static void be_alone(void)
 {
 	static const int signals[] = { SIGHUP, SIGINT, SIGTERM };
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-	setsid();
 	for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++)
 		signal(signals[i], SIG_IGN);
 	for (int fd = STDIN_FILENO; null >= 0 && fd <= STDERR_FILENO; fd++)
@@ -84,6 +80,9 @@ int guardian_start(const struct options *options, const char *name, const char *
 	}
 	close(ends[0]);
 	guardian.line = ends[1];
+	/* before anything is made: what ends the whole group does not reach it */
+	if (guardian.pid > 0)
+		setpgid(guardian.pid, guardian.pid);
 	if (guardian.pid < 0) {
 		close(ends[1]);
 		return report(EXIT_REFUSED, "System", "cannot begin: %s", strerror(errno));

@@ -4,6 +4,7 @@
  */
 #include <fcntl.h>
 #include <grp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -320,10 +321,14 @@ static bool is_there(const char *name)
 	return is_listed;
 }
 
-/* Starts it with the end of a pipe that nobody else has but those it starts itself. */
+/* In a group of its own, with the end of a pipe that nobody else has but those it starts itself. */
 static struct shmt_process start_restoring(const struct save_scene *scene, int *ret_line)
 {
-	const char *const argv[] = { shmt_program("SHMBROKERCTL"), "restore", scene->file, "copy",
+	const char *const argv[] = { "/usr/bin/setsid",
+				     shmt_program("SHMBROKERCTL"),
+				     "restore",
+				     scene->file,
+				     "copy",
 				     NULL };
 	struct shmt_process process;
 	int ends[2];
@@ -358,6 +363,8 @@ TEST(who_is_killed_while_restoring_leaves_nothing_or_the_whole, .timeout_s = 60)
 		struct shmt_process process = start_restoring(&scene, &line);
 
 		usleep((useconds_t)shmt_random_below(&random, shmt_scaled(16000)));
+		if (i % 2) /* as `timeout -s KILL` does */
+			kill(-process.pid, SIGKILL);
 		shmt_process_kill(&process);
 		await_all_of_it(line);
 		if (!is_there("copy"))
