@@ -9,10 +9,11 @@
  * What the victim meets differs from run to run, and with it its path. So it is gone through in two
  * ways. Some victims are led step by step, and what they come to is noted; each instruction that
  * was met by one of them is then a point to which others run at their own speed, beside others who
- * run as fast as they can; to every third one, the seed says which, also beside others who
- * rest between two moves, so that the victim finds things as it left them. A step costs thousands of instructions: beside those who die after
- * 0 steps, after a few, and so on, until they have come to the end before, the others
- * let some steps pass between two moves, or a single-stepped one would hardly ever get on.
+ * run as fast as they can; to every third one, the seed says which, also beside others who rest
+ * between two moves, so that the victim finds things as it left them. A step costs thousands of
+ * instructions: beside those who die after 0 steps, after a few, and so on, until they have come to
+ * the end before, the others let some steps pass between two moves, or a single-stepped one would
+ * hardly ever get on.
  */
 #ifndef SHMT_RUNNING_H
 #define SHMT_RUNNING_H
