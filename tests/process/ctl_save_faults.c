@@ -374,6 +374,9 @@ TEST(who_is_killed_while_restoring_leaves_nothing_or_the_whole, .timeout_s = 60)
 		CTL(0, "", "rm", "copy");
 	}
 	printf("# whole %d times of %d\n", whole, KILLS);
+	CTL(0, "", "restore", scene.file, "copy"); /* as they would all have ended */
+	CTL(0, "7", "get", "copy", "2000000");
+	CTL(0, "", "rm", "copy");
 	/* a name that is a stranger's stays his */
 	CTL(0, "", "create", "copy", "atomic");
 	CTL(1, "exists", "restore", scene.file, "copy");
