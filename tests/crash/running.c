@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/support/runner.h"
@@ -23,7 +24,8 @@ enum {
 	STRIDE = STEPPER_SAMPLES ? 29 : 1,
 	STEPS_MAX = (STEPPER_SAMPLES ? 12 : 40) * STRIDE_STEPPED, /* of one who is held up, say */
 	ROUNDS_MAX = 8,						  /* of a loop, at a point within */
-	RESTS_MAX = 200,   /* of one who rests, between two moves */
+	REST_NS = 200000, /* of one who rests, between two moves, at most */
+	NAP_NS = 10000,
 	TIMES_MAX = 3,	   /* that a repair is made */
 	ONE_SLEEPS_IN = 3, /* that find nothing to do */
 };
@@ -53,6 +55,17 @@ void *running_share(size_t bytes)
 	return shared;
 }
 
+/*
+ * Who waits for others sleeps: by sched_yield() he goes to the end of the line, behind one who works
+ * and never waits for anybody.
+ */
+static void nap(uint64_t ns)
+{
+	struct timespec span = { .tv_nsec = (long)ns };
+
+	nanosleep(&span, NULL);
+}
+
 /* Lets some steps of the victim pass, another number each time; it may not wait for others for good. */
 static void keep_pace(const struct running_world *world, struct shmt_random *random)
 {
@@ -60,15 +73,13 @@ static void keep_pace(const struct running_world *world, struct shmt_random *ran
 			 shmt_random_below(random, atomic_load(&world->pace));
 
 	while (atomic_load(&world->is_dying) && atomic_load(&world->steps) < until)
-		sched_yield();
+		nap(NAP_NS);
 }
 
 static void rest(const struct running_world *world, struct shmt_random *random)
 {
-	uint64_t rests = shmt_random_below(random, RESTS_MAX);
-
-	while (atomic_load(&world->is_dying) && rests-- > 0)
-		sched_yield();
+	if (atomic_load(&world->is_dying))
+		nap(shmt_random_below(random, REST_NS));
 }
 
 static void wait_between_moves(const struct running_world *world, struct shmt_random *random)
@@ -143,7 +154,7 @@ bool running_is_patient(struct running *running, uint64_t deadline_ns)
 {
 	for (unsigned int i = 0; i < running->peers; i++)
 		RUNNING_CHECK(running, waitpid(running->pids[i], NULL, WNOHANG) == 0);
-	sched_yield();
+	nap(NAP_NS);
 	return shmp_clock_ns() < deadline_ns;
 }
 
