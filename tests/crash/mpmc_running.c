@@ -1,9 +1,10 @@
 /*
- * A victim dies after every instruction of a push and of a pop, from its intent on, while two
- * producers and two consumers run, and the same with one more process that stands still between its
- * intent and its claim. Every published message comes to one of the living, or the dead one had
- * read it; what comes although he had read it says so; and nobody is held up. Without redelivery
- * nothing comes twice, and all that does not come is counted as dropped.
+ * A victim dies after every instruction of a push and of a pop, of a reservation and its commit or
+ * abort, of a peek and its release, from its intent on, while two producers and two consumers run,
+ * and of push and pop the same with one more process that stands still between its intent and its
+ * claim. Every published message comes to one of the living, or the dead one had read it; what comes
+ * although he had read it says so; what was given back unsent never comes; and nobody is held up.
+ * Without redelivery nothing comes twice, and all that does not come is counted as dropped.
  *
  * A step costs thousands of instructions, so the others keep pace with the steps: at full speed a
  * victim that goes step by step would hardly ever find the queue as it was an instruction before.
@@ -32,6 +33,7 @@ enum {
 	STOPPED = 1,
 	OTHERS = 2, /* 2 and 3 push, 4 and 5 pop */
 	PLACES = 6,
+	LONGEST = 48,
 	NUMBERS = 1 << 23,
 	/* steps between two operations of another, at most */
 	PACE_QUICK = STEPPER_SAMPLES ? 256 : 32,
@@ -52,8 +54,20 @@ struct world {
 	_Atomic uint8_t is_sent[NUMBERS];
 	_Atomic uint8_t got[NUMBERS];
 	_Atomic uint8_t flagged[NUMBERS];
-	uint8_t had_read[NUMBERS]; /* by a victim that died */
-	uint64_t witness;	   /* what the victim popped, + 1 */
+	uint8_t had_read[NUMBERS];  /* by a victim that died */
+	uint8_t is_unsent[NUMBERS]; /* that of a victim who would not have sent it */
+	/* what the victim read, one word of it; the rest is for the compiler, as in pop */
+	uint64_t witness[SHMP_COPY_INLINE / 8];
+};
+
+#define NOTHING UINT64_MAX /* as a witness */
+
+/* What a victim dies in. */
+struct act {
+	const char *name; /* as printed */
+	enum shmp_mpmc_role role;
+	stepper_fn operate;
+	bool is_unsent; /* its message */
 };
 
 struct scene {
@@ -61,13 +75,8 @@ struct scene {
 	struct shmp_mpmc at[PLACES];
 	struct world *world;
 	pid_t others[4];
-	enum shmp_mpmc_role role; /* the victim's */
-	uint64_t own;		  /* number of the message that the victim sends */
-};
-
-static const char *const role_names[] = {
-	[SHMP_MPMC_PRODUCER] = "producer",
-	[SHMP_MPMC_CONSUMER] = "consumer",
+	const struct act *act;
+	uint64_t own; /* number of the message that the victim sends */
 };
 
 /* What a pop says, and the number it got. */
@@ -160,13 +169,13 @@ static pid_t start(struct scene *scene, void (*run)(struct scene *scene, uint32_
 	return pid;
 }
 
-static struct scene *scene_open(enum shmp_mpmc_role role, bool drops)
+static struct scene *scene_open(const struct act *act, bool drops)
 {
 	struct scene *scene = calloc(1, sizeof(*scene));
 
 	scene->queue.drops = drops;
-	shmt_mpmc_make(&scene->queue, SLOTS, 48, PLACES);
-	scene->role = role;
+	shmt_mpmc_make(&scene->queue, SLOTS, LONGEST, PLACES);
+	scene->act = act;
 	scene->world = mmap(NULL, sizeof(*scene->world), PROT_READ | PROT_WRITE,
 			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	SHMT_REQUIRE(scene->world != MAP_FAILED);
@@ -197,16 +206,63 @@ static void operate_push(void *context)
 	atomic_store(&scene->world->is_sent[scene->own], 1);
 }
 
+/* Writes its number into what it reserves, where it could come to others by mistake. */
+static void reserve(struct scene *scene)
+{
+	uint8_t *room = NULL;
+
+	while (shmp_mpmc_reserve(&scene->at[VICTIM], LONGEST, &room) == SHMP_FULL)
+		;
+	memcpy(room, &scene->own, sizeof(scene->own));
+}
+
+static void operate_reserve_and_commit(void *context)
+{
+	struct scene *scene = context;
+
+	reserve(scene);
+	shmp_mpmc_commit(&scene->at[VICTIM], sizeof(scene->own));
+	atomic_store(&scene->world->is_sent[scene->own], 1);
+}
+
+static void operate_reserve_and_abort(void *context)
+{
+	struct scene *scene = context;
+
+	reserve(scene);
+	shmp_mpmc_abort(&scene->at[VICTIM]);
+}
+
 static void operate_pop(void *context)
+{
+	struct shmp_mpmc_message message;
+	struct scene *scene = context;
+	struct world *world = scene->world;
+
+	while (shmp_mpmc_pop(&scene->at[VICTIM], world->witness, sizeof(world->witness),
+			     &message) == SHMP_EMPTY)
+		;
+}
+
+static void operate_peek_and_release(void *context)
 {
 	struct shmp_mpmc_message message;
 	struct scene *scene = context;
 
 	while (shmp_mpmc_peek(&scene->at[VICTIM], 8, &message) == SHMP_EMPTY)
 		;
-	scene->world->witness = *(const uint64_t *)message.data + 1;
+	scene->world->witness[0] = *(const uint64_t *)message.data;
 	shmp_mpmc_release(&scene->at[VICTIM]);
 }
+
+static const struct act push_act = { "producer", SHMP_MPMC_PRODUCER, operate_push, false };
+static const struct act commit_act = { "reserve and commit", SHMP_MPMC_PRODUCER,
+				       operate_reserve_and_commit, false };
+static const struct act abort_act = { "reserve and abort", SHMP_MPMC_PRODUCER,
+				      operate_reserve_and_abort, true };
+static const struct act pop_act = { "consumer", SHMP_MPMC_CONSUMER, operate_pop, false };
+static const struct act release_act = { "peek and release", SHMP_MPMC_CONSUMER,
+					operate_peek_and_release, false };
 
 /* So many single steps, whatever way they take. False when the operation ended before. */
 static bool step(struct scene *scene, pid_t pid, int steps)
@@ -251,24 +307,26 @@ static void bury(struct scene *scene, uint32_t place, int times)
 static bool die_after(struct scene *scene, int steps, unsigned int pace)
 {
 	struct world *world = scene->world;
+	const struct act *act = scene->act;
 	struct stepper stepper = { .pid = 0 };
 	bool goes_on;
 
-	shmt_mpmc_attach(&scene->queue, VICTIM, scene->role, &scene->at[VICTIM]);
-	world->witness = 0;
+	shmt_mpmc_attach(&scene->queue, VICTIM, act->role, &scene->at[VICTIM]);
+	world->witness[0] = NOTHING;
 	atomic_store(&world->pace, pace);
 	atomic_store(&world->is_stepping, true);
-	if (scene->role == SHMP_MPMC_PRODUCER)
+	if (act->role == SHMP_MPMC_PRODUCER) {
 		scene->own = number_next(world);
-	stepper_start(&stepper, nothing,
-		      scene->role == SHMP_MPMC_PRODUCER ? operate_push : operate_pop, scene);
+		world->is_unsent[scene->own] = act->is_unsent;
+	}
+	stepper_start(&stepper, nothing, act->operate, scene);
 	step_to_intent(scene, stepper.pid, VICTIM,
-		       scene->role == SHMP_MPMC_PRODUCER ? SHMP_MPMC_PUSHING : SHMP_MPMC_POPPING);
+		       act->role == SHMP_MPMC_PRODUCER ? SHMP_MPMC_PUSHING : SHMP_MPMC_POPPING);
 	goes_on = step(scene, stepper.pid, steps);
 	stepper_kill(&stepper);
 	atomic_store(&world->is_stepping, false);
-	if (world->witness != 0)
-		world->had_read[world->witness - 1]++;
+	if (world->witness[0] != NOTHING)
+		world->had_read[world->witness[0]]++;
 	bury(scene, VICTIM, 1 + steps % 3);
 	await_progress(scene);
 	return goes_on;
@@ -341,6 +399,8 @@ static void check(struct scene *scene)
 		uint8_t got = atomic_load(&world->got[i]);
 
 		ck_assert_uint_le(got, 1);
+		ck_assert_msg(got == 0 || !world->is_unsent[i], "message %lu was not sent",
+			      (unsigned long)i);
 		if (atomic_load(&world->is_sent[i]) && got == 0)
 			ck_assert_msg(world->had_read[i] > 0, "message %lu is lost",
 				      (unsigned long)i);
@@ -371,7 +431,7 @@ static void kill_victims(struct scene *scene)
 	/* some victims win a message before they die: until one has */
 	for (int steps = 0; scene->queue.drops && dropped(scene) == 0; steps += STRIDE, deaths++)
 		ended += !die_after(scene, steps % STEPS, PACE_SLOW);
-	printf("# %s%s: %lu kill points beside running peers\n", role_names[scene->role],
+	printf("# %s%s: %lu kill points beside running peers\n", scene->act->name,
 	       scene->queue.drops ? ", without redelivery" : "", deaths);
 	printf("# %lu of them behind the end\n", ended);
 	finish(scene);
@@ -383,17 +443,32 @@ static void kill_victims(struct scene *scene)
 
 TEST(producers_die_while_others_run, .timeout_s = 120)
 {
-	kill_victims(scene_open(SHMP_MPMC_PRODUCER, false));
+	kill_victims(scene_open(&push_act, false));
 }
 
 TEST(consumers_die_while_others_run, .timeout_s = 120)
 {
-	kill_victims(scene_open(SHMP_MPMC_CONSUMER, false));
+	kill_victims(scene_open(&pop_act, false));
 }
 
 TEST(consumers_die_while_others_run_and_nothing_comes_again, .timeout_s = 120)
 {
-	kill_victims(scene_open(SHMP_MPMC_CONSUMER, true));
+	kill_victims(scene_open(&pop_act, true));
+}
+
+TEST(producers_die_in_a_reservation_while_others_run, .timeout_s = 120)
+{
+	kill_victims(scene_open(&commit_act, false));
+}
+
+TEST(producers_die_giving_a_reservation_back_while_others_run, .timeout_s = 120)
+{
+	kill_victims(scene_open(&abort_act, false));
+}
+
+TEST(consumers_die_in_peek_and_release_while_others_run, .timeout_s = 120)
+{
+	kill_victims(scene_open(&release_act, false));
 }
 
 /* Goes until its intent is there and holds it there; its claim comes too late for sure. */
@@ -441,9 +516,9 @@ static void go_on(struct stepper *stepper)
 	stepper_kill(stepper);
 }
 
-static void kill_victims_beside_a_stopped(enum shmp_mpmc_role role)
+static void kill_victims_beside_a_stopped(const struct act *act)
 {
-	struct scene *scene = scene_open(role, false);
+	struct scene *scene = scene_open(act, false);
 	unsigned long deaths = 0;
 	struct stepper stopped;
 
@@ -462,19 +537,19 @@ static void kill_victims_beside_a_stopped(enum shmp_mpmc_role role)
 		await_progress(scene);
 	}
 	printf("# %s, one stopped with an intent: %lu kill points beside running peers\n",
-	       role_names[role], deaths);
+	       act->name, deaths);
 	finish(scene);
 	check(scene);
 }
 
 TEST(producers_die_beside_one_stopped_between_intent_and_claim, .timeout_s = 120)
 {
-	kill_victims_beside_a_stopped(SHMP_MPMC_PRODUCER);
+	kill_victims_beside_a_stopped(&push_act);
 }
 
 TEST(consumers_die_beside_one_stopped_between_intent_and_claim, .timeout_s = 120)
 {
-	kill_victims_beside_a_stopped(SHMP_MPMC_CONSUMER);
+	kill_victims_beside_a_stopped(&pop_act);
 }
 
 int main(int argc, char **argv)
