@@ -5,6 +5,9 @@
  * Message n of a writer is the n-th that its place sent, whoever held it, and all of it follows from
  * writer and n. So a reader that gets each writer's 0, 1, 2 ... whole has lost nothing; one that was
  * lapped is told of what it lost. All get the same in the same order, and nobody is held up.
+ * What a reader of block mode was shown stays as it is until his repair.
+ *
+ * Beside an exclusive writer nobody else writes: its readers follow it and its successors.
  */
 #include <string.h>
 
@@ -20,6 +23,7 @@ enum {
 	READERS = 3,
 	DEAD_READER = 2,
 	OWN = 2, /* messages of a batch */
+	UNSENT = 0xff,
 	BURST = 12,
 	ONE_WAITS_IN = 4, /* deaths, until each who lives got on */
 };
@@ -36,6 +40,10 @@ struct world {
 	_Atomic bool no_more;		/* writers rest */
 	_Atomic uint64_t sent[WRITERS]; /* by those whose push returned */
 	struct tally tally[READERS];
+	struct shmp_broadcast_message shown; /* to the reader that dies */
+	_Atomic bool is_shown;		     /* and may not be written over */
+	_Atomic bool is_taken;		     /* its release said so */
+	uint8_t witness[LONGEST];	     /* what it read of it */
 };
 
 static struct scene {
@@ -65,6 +73,12 @@ static uint64_t number_of(uint64_t writer, uint64_t sequence)
 static struct shmp_broadcast_control *control(void)
 {
 	return scene.broadcast.segment.map.control;
+}
+
+/* Its endpoint. */
+static uint32_t place_of_reader(uint32_t reader)
+{
+	return scene.broadcast.writers + reader;
 }
 
 static uint64_t count_sent(uint32_t writer)
@@ -104,6 +118,12 @@ static bool push_next(uint32_t writer)
 	return true;
 }
 
+static bool is_whole(const struct shmp_broadcast_message *message, const void *data)
+{
+	return message->size == size_of(message->sequence) &&
+	       shmt_message_is(data, message->size, number_of(message->writer, message->sequence));
+}
+
 /* Whether it is whole, and what comes next, or, if some @may_be_lost, what is missing is said. */
 static bool is_next(const struct shmp_broadcast_message *message, struct tally *tally,
 		    bool may_be_lost)
@@ -111,9 +131,7 @@ static bool is_next(const struct shmp_broadcast_message *message, struct tally *
 	uint64_t next = atomic_load(&tally->next[message->writer]);
 	bool has_lost = (message->flags & SHMP_BROADCAST_LOST) != 0;
 
-	if (message->size != size_of(message->sequence) ||
-	    !shmt_message_is(message->data, message->size,
-			     number_of(message->writer, message->sequence)))
+	if (!is_whole(message, message->data))
 		return false;
 	atomic_store(&tally->next[message->writer], message->sequence + 1);
 	atomic_store(&tally->order, atomic_load(&tally->order) * UINT64_C(0x100000001b3) +
@@ -158,13 +176,28 @@ static bool live(void *context, unsigned int peer)
 					     scene.writer[1 + peer].self, 1 + peer);
 	return running_move_or_sleep(running, peer, try_pop, &control()->not_empty,
 				     scene.reader[peer - scene.writers].self,
-				     WRITERS + peer - scene.writers);
+				     place_of_reader(peer - scene.writers));
 }
 
 static void check_others(void *context)
 {
 	if (shmt_random_below(&scene.running.random, ONE_WAITS_IN) == 0)
 		running_await_moves(&scene.running, 1);
+}
+
+static uint64_t tail(void)
+{
+	return shmp_broadcast_load_tail(&scene.reader[0].ring) >> 8;
+}
+
+/* Of an exclusive writer: they go no further than it did. */
+static void check_readers(void *context)
+{
+	if (shmt_random_below(&scene.running.random, ONE_WAITS_IN) > 0)
+		return;
+	for (uint32_t i = 0; i < scene.running.peers; i++)
+		RUNNING_AWAIT(&scene.running,
+			      atomic_load(&scene.world->tally[i].position) == tail());
 }
 
 /* Writers that die */
@@ -209,6 +242,32 @@ static void dies_sending_a_batch(void *context)
 	tell_of_push(&scene.writer[0]);
 }
 
+/* More than it takes: the rest becomes padding. */
+static void dies_reserving_and_committing(void *context)
+{
+	uint64_t size = size_of(scene.next);
+	uint8_t *room = NULL;
+
+	while (shmp_broadcast_reserve(&scene.writer[0], LONGEST, &room) == SHMP_FULL)
+		;
+	memcpy(room, scene.payload[0], size);
+	shmp_broadcast_commit(&scene.writer[0], size);
+	atomic_store(&scene.world->sent[0], scene.next + 1);
+	tell_of_push(&scene.writer[0]);
+}
+
+/* What it writes is no message: nobody may get it. */
+static void dies_reserving_and_aborting(void *context)
+{
+	uint8_t *room = NULL;
+
+	while (shmp_broadcast_reserve(&scene.writer[0], LONGEST, &room) == SHMP_FULL)
+		;
+	memset(room, UNSENT, size_of(scene.next));
+	shmp_broadcast_abort(&scene.writer[0]);
+	tell_of_push(&scene.writer[0]);
+}
+
 /* Readers that die */
 
 static void forget(struct tally *tally)
@@ -248,32 +307,58 @@ static void dies_popping(void *context)
 	int r;
 
 	do {
-		shmp_waiter_prepare(&control()->not_empty, reader->self, WRITERS + DEAD_READER,
-				    scene.running.has_membarrier);
+		shmp_waiter_prepare(&control()->not_empty, reader->self,
+				    place_of_reader(DEAD_READER), scene.running.has_membarrier);
 		r = shmp_broadcast_pop(reader, buffer, sizeof(buffer), &message);
-		shmp_waiter_finish(&control()->not_empty, WRITERS + DEAD_READER);
+		shmp_waiter_finish(&control()->not_empty, place_of_reader(DEAD_READER));
 	} while (r == SHMP_EMPTY);
 	tell_of_pop(reader);
 }
 
+static void dies_peeking_and_releasing(void *context)
+{
+	struct shmp_broadcast_reader *reader = &scene.reader[DEAD_READER];
+	struct world *world = scene.world;
+	struct shmp_broadcast_message message;
+
+	do {
+		while (shmp_broadcast_peek(reader, &world->shown) == SHMP_EMPTY)
+			;
+		/* others may write over what was there before it joined */
+		atomic_store(&world->is_shown, reader->position >= reader->validate_below);
+		memcpy(world->witness, world->shown.data, world->shown.size);
+		atomic_store(&world->is_shown, false);
+	} while (shmp_broadcast_release(reader, &message) == SHMP_EMPTY);
+	atomic_store(&world->is_taken, true);
+	tell_of_pop(reader);
+}
+
+/* Between death and repair. */
+static void look_what_was_shown(void *context)
+{
+	struct world *world = scene.world;
+
+	if (atomic_load(&world->is_shown))
+		CHECK(is_whole(&world->shown, world->shown.data));
+	if (atomic_load(&world->is_taken))
+		CHECK(is_whole(&world->shown, world->witness));
+	atomic_store(&world->is_shown, false);
+	atomic_store(&world->is_taken, false);
+}
+
 static void come_to_join(void *context)
 {
-	shmt_place_assign(&scene.broadcast.segment, WRITERS + DEAD_READER);
+	shmt_place_assign(&scene.broadcast.segment, place_of_reader(DEAD_READER));
 	memset(&scene.reader[DEAD_READER], 0, sizeof(scene.reader[DEAD_READER]));
 }
 
 static void dies_joining(void *context)
 {
-	shmp_broadcast_attach_reader(&scene.broadcast.reader_map, WRITERS + DEAD_READER,
+	shmp_broadcast_attach_reader(&scene.broadcast.reader_map, place_of_reader(DEAD_READER),
 				     SHMP_BROADCAST_FROM_OLDEST, 0, &scene.reader[DEAD_READER]);
 }
 
 /* Runs */
-
-static uint64_t tail(void)
-{
-	return shmp_broadcast_load_tail(&scene.writer[1].ring) >> 8;
-}
 
 /* All is read, and by all the same. */
 static void settle(uint32_t readers)
@@ -283,7 +368,7 @@ static void settle(uint32_t readers)
 	atomic_store(&world->no_more, true);
 	/* what a writer was about to push may still come */
 	for (uint32_t i = 0; i < readers; i++)
-		for (uint32_t w = 0; w < WRITERS && scene.blocks; w++)
+		for (uint32_t w = 0; w < scene.broadcast.writers && scene.blocks; w++)
 			RUNNING_AWAIT(&scene.running,
 				      atomic_load(&world->tally[i].next[w]) == count_sent(w));
 	for (uint32_t i = 0; i < readers; i++)
@@ -291,7 +376,7 @@ static void settle(uint32_t readers)
 	for (uint32_t i = 1; i < readers && scene.blocks; i++)
 		ck_assert_uint_eq(atomic_load(&world->tally[i].order),
 				  atomic_load(&world->tally[0].order));
-	for (uint32_t w = 0; w < WRITERS; w++)
+	for (uint32_t w = 0; w < scene.broadcast.writers; w++)
 		ck_assert_uint_ge(count_sent(w), atomic_load(&world->sent[w]));
 }
 
@@ -300,9 +385,10 @@ static void set_up(const char *name, void (*operate)(void *context), bool blocks
 {
 	struct shmt_broadcast_options options = { .capacity = CAPACITY,
 						  .message_max = LONGEST,
-						  .writers = WRITERS,
+						  .writers = writers > 0 ? WRITERS : 1,
 						  .readers = READERS,
-						  .blocks = blocks };
+						  .blocks = blocks,
+						  .is_exclusive = writers == 0 };
 
 	memset(&scene, 0, sizeof(scene));
 	scene.blocks = blocks;
@@ -320,7 +406,7 @@ static void set_up(const char *name, void (*operate)(void *context), bool blocks
 		.peers = writers + readers,
 		.live = live,
 		.operate = operate,
-		.check = check_others,
+		.check = writers > 0 ? check_others : check_readers,
 	};
 }
 
@@ -334,9 +420,10 @@ static void check_all_is_well(void)
 	shmt_broadcast_free(&scene.broadcast);
 }
 
-static void kill_writers(const char *name, void (*operate)(void *context), bool blocks)
+static void kill_writers_beside(uint32_t writers, const char *name, void (*operate)(void *context),
+				bool blocks)
 {
-	set_up(name, operate, blocks, 1, 2);
+	set_up(name, operate, blocks, writers, 2);
 	scene.running.place = 0;
 	scene.running.stride = 2;
 	scene.running.come = write_on;
@@ -348,12 +435,23 @@ static void kill_writers(const char *name, void (*operate)(void *context), bool 
 	check_all_is_well();
 }
 
+static void kill_writers(const char *name, void (*operate)(void *context), bool blocks)
+{
+	kill_writers_beside(1, name, operate, blocks);
+}
+
+static void kill_exclusive_writers(const char *name, void (*operate)(void *context))
+{
+	kill_writers_beside(0, name, operate, true);
+}
+
 static void kill_readers(const char *name, void (*operate)(void *context),
 			 void (*come)(void *context), bool blocks)
 {
 	set_up(name, operate, blocks, 2, 1);
-	scene.running.place = WRITERS + DEAD_READER;
+	scene.running.place = place_of_reader(DEAD_READER);
 	scene.running.come = come;
+	scene.running.die = look_what_was_shown;
 	running_start(&scene.running);
 	running_kill_everywhere(&scene.running);
 	settle(1);
@@ -375,6 +473,21 @@ TEST(writers_die_in_a_batch_while_others_run, .timeout_s = 120)
 	kill_writers("batch of 2, blocking", dies_sending_a_batch, true);
 }
 
+TEST(exclusive_writers_die_in_a_push_while_their_readers_run, .timeout_s = 120)
+{
+	kill_exclusive_writers("push, exclusive", dies_pushing);
+}
+
+TEST(exclusive_writers_die_in_a_reservation_while_their_readers_run, .timeout_s = 120)
+{
+	kill_exclusive_writers("reserve and commit, exclusive", dies_reserving_and_committing);
+}
+
+TEST(exclusive_writers_die_giving_a_reservation_back_while_their_readers_run, .timeout_s = 120)
+{
+	kill_exclusive_writers("reserve and abort, exclusive", dies_reserving_and_aborting);
+}
+
 TEST(readers_die_in_a_pop_of_what_is_overwritten_while_others_run, .timeout_s = 120)
 {
 	kill_readers("pop, overwritten", dies_popping, read_on, false);
@@ -383,6 +496,16 @@ TEST(readers_die_in_a_pop_of_what_is_overwritten_while_others_run, .timeout_s = 
 TEST(readers_die_in_a_pop_that_writers_wait_for_while_others_run, .timeout_s = 120)
 {
 	kill_readers("pop, blocking", dies_popping, read_on, true);
+}
+
+TEST(readers_die_in_peek_and_release_of_what_is_overwritten_while_others_run, .timeout_s = 120)
+{
+	kill_readers("peek and release, overwritten", dies_peeking_and_releasing, read_on, false);
+}
+
+TEST(readers_die_in_peek_and_release_that_writers_wait_for_while_others_run, .timeout_s = 120)
+{
+	kill_readers("peek and release, blocking", dies_peeking_and_releasing, read_on, true);
 }
 
 TEST(readers_die_joining_while_others_run, .timeout_s = 120)
