@@ -425,7 +425,7 @@ static void kill_writers_beside(uint32_t writers, const char *name, void (*opera
 {
 	set_up(name, operate, blocks, writers, 2);
 	scene.running.place = 0;
-	scene.running.stride = 2;
+	scene.running.stride = writers > 0 ? 2 : 1;
 	scene.running.come = write_on;
 	scene.running.prepare = prepare_messages;
 	running_start(&scene.running);
