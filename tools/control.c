@@ -345,7 +345,7 @@ static int receive(struct control *control, struct shmp_varlink_reply *ret_reply
 
 int control_next(struct control *control, struct shmp_varlink_reply *ret_reply)
 {
-	struct shmp_varlink_reply reply;
+	struct shmp_varlink_reply reply = { .error = "" };
 	int code = receive(control, &reply);
 
 	if (code != 0)
