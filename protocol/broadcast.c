@@ -319,13 +319,23 @@ static bool may_lose_unseen(const struct shmp_broadcast_reader *reader)
 	return false;
 }
 
+/* Where to begin, or to go on: where nothing may be lost, not behind where the reader joined. */
+static uint64_t oldest_for(const struct shmp_broadcast_reader *reader, uint64_t least,
+			   uint64_t later)
+{
+	uint64_t oldest = shmp_broadcast_find_oldest(&reader->ring, least, later);
+
+	if (reader->ring.blocks && least <= reader->joined && reader->joined < oldest)
+		return reader->joined;
+	return oldest;
+}
+
 void shmp_broadcast_lapped(struct shmp_broadcast_reader *reader, uint32_t attempt)
 {
 	/* one who is lapped again and again starts further away from the edge */
 	uint64_t later = attempt < SHMP_BROADCAST_BOUNDARIES ? attempt : SHMP_BROADCAST_BOUNDARIES;
 
-	shmp_broadcast_move_to(
-		reader, shmp_broadcast_find_oldest(&reader->ring, reader->position + 1, later));
+	shmp_broadcast_move_to(reader, oldest_for(reader, reader->position + 1, later));
 	reader->laps++;
 	if (may_lose_unseen(reader))
 		reader->has_skipped = true;
@@ -582,7 +592,7 @@ int shmp_broadcast_attach_reader(const struct shmp_segment *segment, uint32_t en
 		reader->next[i] = SHMP_BROADCAST_UNKNOWN;
 	join(reader);
 	if (from == SHMP_BROADCAST_FROM_OLDEST)
-		reader->position = shmp_broadcast_find_oldest(&reader->ring, 0, 0);
+		reader->position = oldest_for(reader, 0, 0);
 	else if (from == SHMP_BROADCAST_FROM_POSITION)
 		r = start_at(reader, position);
 	else

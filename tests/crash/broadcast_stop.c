@@ -20,6 +20,8 @@ static struct meanwhile {
 	uint32_t key;  /* on which somebody sleeps */
 	uint64_t got;  /* messages that he had got by then */
 	uint64_t from; /* cursor of who is stopped, when he lay down */
+	bool joined;   /* who joins: from here on nothing is written over, where it blocks */
+	uint64_t next; /* number of the first message that the others sent */
 } meanwhile;
 
 #define CHECK(condition_) SCENE_CHECK(scene, condition_)
@@ -116,21 +118,27 @@ static void peeks_and_releases(struct scene *scene)
 	scene->message.data = scene->witness;
 }
 
-static void joins(struct scene *scene, enum shmp_broadcast_from from)
+static void joins(struct scene *scene, enum shmp_broadcast_from from, uint64_t position)
 {
 	scene->r = shmp_broadcast_attach_reader(&scene->broadcast.reader_map,
-						place_of_reader(scene, LATE_READER), from, 0,
+						place_of_reader(scene, LATE_READER), from, position,
 						&scene->reader[LATE_READER]);
 }
 
 static void joins_at_the_newest(struct scene *scene)
 {
-	joins(scene, SHMP_BROADCAST_FROM_NEWEST);
+	joins(scene, SHMP_BROADCAST_FROM_NEWEST, 0);
 }
 
 static void joins_at_the_oldest(struct scene *scene)
 {
-	joins(scene, SHMP_BROADCAST_FROM_OLDEST);
+	joins(scene, SHMP_BROADCAST_FROM_OLDEST, 0);
+}
+
+/* Where one is who left, and had noted it. */
+static void joins_at_a_position(struct scene *scene)
+{
+	joins(scene, SHMP_BROADCAST_FROM_POSITION, scene->reader[STOPPED].position);
 }
 
 /* Meanwhile */
@@ -195,8 +203,12 @@ static void others_beside_who_joins(struct scene *scene)
 {
 	bool is_there = cursor_of(scene, LATE_READER) != 0;
 
+	meanwhile.joined = scene->reader[LATE_READER].joined != 0;
+	meanwhile.next = scene->next;
 	bury_reader(scene, STOPPED);
 	die_with_a_claim(scene, STOPPED);
+	if (scene->is_exclusive) /* its successor goes on: there is nobody else */
+		shmt_broadcast_attach_writer(&scene->broadcast, STOPPED, &scene->writer[STOPPED]);
 	others_go_on(scene);
 	CHECK(meanwhile.held_up == (is_there && scene->blocks));
 }
@@ -347,6 +359,51 @@ static void has_joined(struct scene *scene, const struct act *act)
 	scene_check(scene, act);
 }
 
+/* Of what the first reader got, which that is. */
+static uint64_t index_of(const struct scene *scene, uint64_t number)
+{
+	uint64_t at = 0;
+
+	while (at < scene->got[READERS] && scene->order[READERS][at] != number)
+		at++;
+	CHECK(at < scene->got[READERS]);
+	return at;
+}
+
+/* One message, which is message @next of all, or behind it, and says so. Return: which it is. */
+static uint64_t gets_the_next(struct scene *scene, const struct shmp_broadcast_message *message,
+			      uint64_t next)
+{
+	uint64_t number = scene_number_of(scene, message), at = index_of(scene, number);
+
+	CHECK(at >= next);
+	CHECK((at > next) == (message->flags == SHMP_BROADCAST_LOST));
+	scene_note(scene, LATE_READER, number);
+	return at;
+}
+
+/* From the position on; what is gone it is told, and where it blocks, what came since is not. */
+static void has_joined_at_its_position(struct scene *scene, const struct act *act)
+{
+	struct shmp_broadcast_reader *reader = &scene->reader[LATE_READER];
+	uint64_t next = scene->got[STOPPED], at;
+	struct shmp_broadcast_message message;
+	uint8_t bytes[LONGEST];
+	int r;
+
+	CHECK(scene->r == 0);
+	scene_drain(scene);
+	while ((r = shmp_broadcast_pop(reader, bytes, sizeof(bytes), &message)) == SHMP_DONE) {
+		at = gets_the_next(scene, &message, next);
+		CHECK(at == next || !scene->blocks || !meanwhile.joined ||
+		      at <= index_of(scene, meanwhile.next));
+		next = at + 1;
+	}
+	CHECK(r == SHMP_EMPTY);
+	CHECK(next == scene->got[READERS] && scene->got[LATE_READER] > 0);
+	scene_check(scene, act);
+}
+
 static void is_taken_and_told(struct scene *scene, const struct act *act)
 {
 	struct shmp_broadcast_writer *writer = &scene->writer[WRITERS];
@@ -476,6 +533,30 @@ TEST(a_reader_stopped_anywhere_in_joining_sees_all_from_then_on, LONG)
 	stop_in(is_laps_later, BLOCK, oldest, others_beside_who_joins, has_joined, ", blocks");
 	stop_in(is_laps_later, OVERWRITE, oldest, others_beside_who_joins, has_joined,
 		", overwrites");
+}
+
+static void has_read_all(struct scene *scene)
+{
+	is_laps_later(scene);
+	while (scene_pop(scene, STOPPED) == SHMP_DONE)
+		;
+}
+
+TEST(a_reader_stopped_anywhere_in_joining_at_a_position_sees_all_from_there_on, LONG)
+{
+	const struct act *act = &(const struct act){ "join at a position", joins_at_a_position,
+						     .sends = 0 };
+
+	stop_in(is_laps_later, BLOCK, act, others_beside_who_joins, has_joined_at_its_position,
+		", blocks");
+	stop_in(is_laps_later, OVERWRITE, act, others_beside_who_joins, has_joined_at_its_position,
+		", overwrites");
+	stop_in(is_laps_later, EXCLUSIVE, act, others_beside_who_joins, has_joined_at_its_position,
+		", exclusive");
+	stop_in(has_read_all, BLOCK, act, others_beside_who_joins, has_joined_at_its_position,
+		", nothing is there yet");
+	stop_in(has_lapped_him, OVERWRITE, act, others_beside_who_joins, has_joined_at_its_position,
+		", which is gone");
 }
 
 int main(int argc, char **argv)

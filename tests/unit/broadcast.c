@@ -470,6 +470,42 @@ TEST(who_is_lapped_before_its_first_message_is_told_so)
 	done(f);
 }
 
+/* @lead messages are there before it joins; then as many come as there is room for. */
+static void join_far_behind(uint64_t lead)
+{
+	struct fixture *f = make_small(true);
+	static struct shmp_broadcast_reader reader;
+	struct shmp_broadcast_message message;
+	uint64_t number = 1, first = 0, bytes;
+
+	for (uint32_t k = 0; k < 2; k++)
+		shmt_place_vacate(&f->broadcast.segment, 3 + k, false, 1);
+	for (uint64_t i = 0; i < lead; i++)
+		push(f, 8, number++);
+	shmt_place_assign(&f->broadcast.segment, 5);
+	ck_assert_int_eq(
+		shmp_broadcast_attach_reader(&f->broadcast.reader_map, 5, POSITION, 0, &reader), 0);
+	first = number;
+	while (shmt_broadcast_push(&f->writer[0], 8, number) == SHMP_DONE)
+		number++;
+	ck_assert_int_eq(shmp_broadcast_pop(&reader, &bytes, sizeof(bytes), &message), SHMP_DONE);
+	ck_assert_uint_eq(message.flags, SHMP_BROADCAST_LOST);
+	ck_assert_uint_le(message.sequence + 1, first);
+	for (uint64_t sequence = message.sequence + 1; sequence < number - 1; sequence++) {
+		ck_assert_int_eq(shmp_broadcast_pop(&reader, &bytes, sizeof(bytes), &message),
+				 SHMP_DONE);
+		ck_assert_uint_eq(message.sequence, sequence);
+		ck_assert_uint_eq(message.flags, 0);
+	}
+	done(f);
+}
+
+TEST(nothing_that_comes_after_a_reader_joined_is_lost_where_writers_wait)
+{
+	for (uint64_t lead = 1; lead < 40; lead++)
+		join_far_behind(lead);
+}
+
 /* The exclusive writer */
 
 TEST(an_exclusive_writer_writes_in_place_any_part_of_what_it_reserved)
