@@ -188,6 +188,25 @@ int attachment_restore(struct client *client, struct segment *segment, const str
 	return 0;
 }
 
+struct attachment *attachment_claim(struct client *client, const struct segment *segment,
+				    const struct shmp_role *role)
+{
+	struct attachment *claimed = NULL;
+
+	for (size_t i = client->attachment_count; i > 0; i--) {
+		struct attachment *attachment = client->attachments[i - 1];
+
+		if (!attachment->is_unheard)
+			continue;
+		attachment->is_unheard = false;
+		if (!claimed && attachment->segment == segment && attachment->role == role)
+			claimed = attachment;
+		else
+			attachment_close(attachment, false);
+	}
+	return claimed;
+}
+
 void attachment_close(struct attachment *attachment, bool died)
 {
 	struct segment *segment = attachment->segment;

@@ -21,8 +21,9 @@ struct attachment {
 	struct segment *segment;
 	const struct shmp_role *role;
 	struct charge charge;
-	uint32_t place; /* not an observer's */
-	bool is_held;	/* while a Hello is worked off: its client says so */
+	uint32_t place;	 /* not an observer's */
+	bool is_held;	 /* while a Hello is worked off: its client says so */
+	bool is_unheard; /* its client may not know of it, and says the Attach again */
 	struct state_holding *kept;
 };
 
@@ -36,6 +37,13 @@ int attachment_restore(struct client *client, struct segment *segment, const str
 		       struct state_holding *kept, struct attachment **ret_attachment);
 /* Ends it, by itself or with its process; the place is repaired and its counterparts woken. */
 void attachment_close(struct attachment *attachment, bool died);
+
+/*
+ * The one that an Attach made of which the client did not get the answer, now that it says it again:
+ * NULL when there is none. Others that it does not know of are given back.
+ */
+struct attachment *attachment_claim(struct client *client, const struct segment *segment,
+				    const struct shmp_role *role);
 
 /* NULL when the client has none of that id. */
 struct attachment *attachment_find(const struct client *client, uint64_t id);

@@ -269,8 +269,15 @@ void method_attach(struct call *call)
 	if (!segment || !check_kind(call, segment, kind) || !check_version(call, segment))
 		return;
 	role = find_role(call, segment, role_name);
-	if (!role || !check_rights(call, segment, role) || !check_options(call, segment) ||
-	    !find_place(call, segment, role, &place))
+	if (!role || !check_rights(call, segment, role) || !check_options(call, segment))
+		return;
+	/* said again, by one who did not get the answer */
+	attachment = attachment_claim(call_client(call), segment, role);
+	if (attachment) {
+		answer(call, attachment);
+		return;
+	}
+	if (!find_place(call, segment, role, &place))
 		return;
 	r = attachment_open(call_client(call), segment, role, place, &attachment);
 	if (r < 0)

@@ -112,9 +112,10 @@ static bool hello_identify(struct call *call)
 
 /*
  * Of what an earlier connection or an earlier broker gave it, the client has only what it lists:
- * the answer to an Attach may have been lost. It has not touched the others.
+ * the answer to an Attach may have been lost. It has not touched the others. One that it is about to
+ * ask for again it gets by that: who saw it come must not see it go.
  */
-static void keep_held(struct client *client, const cJSON *held)
+static void keep_held(struct client *client, const cJSON *held, bool opening)
 {
 	const cJSON *item;
 
@@ -128,9 +129,13 @@ static void keep_held(struct client *client, const cJSON *held)
 		if (attachment)
 			attachment->is_held = true;
 	}
-	for (size_t i = client->attachment_count; i > 0; i--)
-		if (!client->attachments[i - 1]->is_held)
-			attachment_close(client->attachments[i - 1], false);
+	for (size_t i = client->attachment_count; i > 0; i--) {
+		struct attachment *attachment = client->attachments[i - 1];
+
+		attachment->is_unheard = !attachment->is_held && opening;
+		if (!attachment->is_held && !opening)
+			attachment_close(attachment, false);
+	}
 }
 
 /* Takes up an earlier client's session if this is its process. */
@@ -140,9 +145,11 @@ static bool hello_resume(struct call *call, bool *ret_resumed)
 	struct client *fresh = session->client, *earlier;
 	const char *token = NULL;
 	const cJSON *held = NULL;
+	bool opening = false;
 
 	if (!call_string_optional(call, "resume", &token) ||
-	    !call_array_optional(call, "held", &held))
+	    !call_array_optional(call, "held", &held) ||
+	    !call_bool_optional(call, "opening", &opening))
 		return false;
 	earlier = token ? client_find(session->broker, token) : NULL;
 	if (!earlier || earlier == fresh)
@@ -156,7 +163,7 @@ static bool hello_resume(struct call *call, bool *ret_resumed)
 	client_move(earlier, session);
 	*ret_resumed = true;
 	if (held)
-		keep_held(earlier, held);
+		keep_held(earlier, held, opening);
 	return true;
 }
 
@@ -371,7 +378,7 @@ static void ring(struct call *call)
 }
 
 static const struct method methods[] = {
-	{ "Hello", "name membarrier start_time resume held", hello },
+	{ "Hello", "name membarrier start_time resume held opening", hello },
 	{ "Create", "name kind options mode reuse owner group huge_pages prefault mlock init tag",
 	  method_create },
 	{ "Attach", "name kind role kind_version options", method_attach },

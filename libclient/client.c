@@ -87,6 +87,8 @@ static cJSON *client_hello(struct shmc_client *client)
 	if (client->token[0] != '\0') {
 		shmp_json_add_text(parameters, "resume", client->token);
 		client_add_held(client, parameters);
+		if (client->is_opening)
+			shmp_json_add_bool(parameters, "opening", true);
 	}
 	return parameters;
 }
@@ -251,7 +253,9 @@ enum shmc_result shmc__client_call(struct shmc_client *client, const char *metho
 	client_method(full, sizeof(full), method);
 	/* A broker that was restarted may be noticed by the call only: then it is made again. */
 	for (int attempt = 0; attempt < CLIENT_ATTEMPTS; attempt++) {
+		client->is_opening = attempt > 0 && strcmp(method, "Attach") == 0;
 		result = client_ensure(client, deadline_ns, error);
+		client->is_opening = false;
 		if (result != SHMC_OK)
 			return result;
 		if (session != 0 && session != client->session)

@@ -40,6 +40,7 @@ struct shmc_client {
 	char epoch[SHMC__TOKEN_BYTES];
 	char token[SHMC__TOKEN_BYTES]; /* "" before the first session */
 	uint64_t session;	       /* counts the sessions, from 1 */
+	bool is_opening;	       /* an Attach is said again, for want of an answer */
 	struct shmc__object *objects;
 	/* set without the mutex: some object has a ring to send */
 	_Atomic bool owes_ring;

@@ -217,6 +217,41 @@ static void kill_victim(void)
 	shmt_assert_result(shmc_spsc_push(opened, "x", 1, SHMC_FOREVER), SHMC_PEER_DEAD);
 }
 
+static struct shmt_peer reader;
+
+static void read_one(struct shmt_peer *other, void *context)
+{
+	struct shmc_client *own = shmt_connect(&broker);
+	struct shmc_spsc *queue = shmt_open(own, "new", SHMC_SPSC_CONSUMER);
+	struct shmc_message message;
+	char byte;
+
+	shmt_peer_tell(other);
+	shmt_assert_ok(shmc_spsc_pop(queue, &byte, 1, SHMC_FOREVER, &message));
+	shmc_spsc_close(queue);
+	shmc_disconnect(own);
+}
+
+static void have_reader(void)
+{
+	create();
+	reader = shmt_peer_start(read_one, NULL);
+	shmt_peer_await(&reader);
+}
+
+/* Whoever waits for a producer is not told that one came and went. */
+static void open_for_reader(void)
+{
+	open_new();
+	shmt_assert_ok(shmc_spsc_try_push(opened, "x", 1));
+}
+
+static void let_reader_go(void)
+{
+	shmt_peer_join(&reader);
+	close_and_drop();
+}
+
 struct act {
 	const char *name;
 	void (*before)(void);
@@ -282,6 +317,7 @@ KILLED_IN(a_creation_happens_once, nothing, create, drop)
 KILLED_IN(an_unlink_happens_once, create, drop, nothing)
 KILLED_IN(what_never_was_is_not_found_by_who_asks_twice, nothing, drop_nothing, nothing)
 KILLED_IN(an_open_happens_once, create, open_new, close_and_drop)
+KILLED_IN(an_open_that_is_repeated_is_no_departure, have_reader, open_for_reader, let_reader_go)
 KILLED_IN(a_close_happens_once, create_and_open, close_new, drop)
 KILLED_IN(a_doorbell_is_given, open_receiver, ask_for_doorbell, close_and_drop)
 KILLED_IN(a_death_is_repaired, have_victim, kill_victim, close_and_drop)
