@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,11 +68,60 @@ static int identify(struct client *client, int socket_fd)
 	return r < 0 ? r : watch(client);
 }
 
+/* Before Linux 6.5 only the number is known yet. */
+static bool seems_same_process(const struct client *a, const struct client *b)
+{
+	if (a->pidfd >= 0 && b->pidfd >= 0)
+		return client_is_same_process(a, b);
+	return a->credentials.pid == b->credentials.pid && a->credentials.pid != 0;
+}
+
+/* Also where the loop has not heard of it yet. */
+static bool has_lost_connection(const struct client *client)
+{
+	struct pollfd poll_fd = { .events = 0 };
+
+	if (!client->session)
+		return true;
+	poll_fd.fd = client->session->wire.fd;
+	return poll(&poll_fd, 1, 0) == 1;
+}
+
+/*
+ * Whether its process has lost a connection with what it holds. That one is still charged, and the
+ * two become one with the Hello: who has reached the limit can come back, with one for each.
+ */
+static bool comes_back(const struct client *client)
+{
+	const struct list *clients = &client->broker->clients;
+	size_t lost = 0, extra = 0;
+
+	for (const struct list *at = clients->next; at != clients; at = at->next) {
+		const struct client *other = list_entry(at, struct client, link);
+
+		if (!seems_same_process(other, client))
+			continue;
+		if (has_lost_connection(other))
+			lost += other->attachment_count > 0;
+		else
+			extra += other->is_extra;
+	}
+	return lost > extra;
+}
+
 static int charge(struct client *client)
 {
-	int r = quota_charge(&client->broker->quota, client->credentials.uid, QUOTA_CONNECTIONS, 1,
-			     &client->charge);
+	struct quota *quota = &client->broker->quota;
+	uid_t uid = client->credentials.uid;
+	int r;
 
+	if (quota_used(quota, uid, QUOTA_CONNECTIONS) >= quota->limit[QUOTA_CONNECTIONS] &&
+	    comes_back(client)) {
+		client->is_extra = true;
+		client->charge = quota_force(quota, uid, QUOTA_CONNECTIONS, 1);
+		return client->charge.user ? 0 : -ENOMEM;
+	}
+	r = quota_charge(quota, uid, QUOTA_CONNECTIONS, 1, &client->charge);
 	return r > 0 ? -EDQUOT : r;
 }
 
@@ -100,9 +150,9 @@ int client_new(struct broker *broker, int socket_fd, bool is_control, struct cli
 	handles_init(&client->handles, client, free_client);
 	r = credentials_read(socket_fd, &client->credentials);
 	if (r == 0)
-		r = charge(client);
-	if (r == 0)
 		r = identify(client, socket_fd);
+	if (r == 0)
+		r = charge(client);
 	if (r < 0) {
 		client_close(client);
 		return r;
@@ -122,7 +172,6 @@ static void read_kept(struct client *client, const struct state_client *kept)
 	client->attachment_id = state_read(&kept->attachment_id);
 	client->has_membarrier = kept->has_membarrier;
 	client->is_control = kept->is_control;
-	client->is_restored = true;
 	snprintf(client->token, sizeof(client->token), "%s", kept->token);
 	snprintf(client->name, sizeof(client->name), "%s", kept->name);
 }
@@ -184,12 +233,10 @@ void client_move(struct client *client, struct session *session)
 	struct session *earlier = client->session;
 	struct client *fresh = session->client;
 
-	if (client->is_restored) {
-		credentials_deinit(&client->credentials);
-		client->credentials = fresh->credentials;
-		fresh->credentials.groups = NULL;
-		client->is_restored = false;
-	}
+	/* it may be another user by now; and an earlier broker did not keep the groups */
+	credentials_deinit(&client->credentials);
+	client->credentials = fresh->credentials;
+	fresh->credentials.groups = NULL;
 	client->session = session;
 	session->client = client;
 	fresh->session = NULL;
@@ -254,6 +301,6 @@ struct client *client_find(struct broker *broker, const char *token)
 
 bool client_is_same_process(const struct client *a, const struct client *b)
 {
-	return a->credentials.uid == b->credentials.uid && a->pidfd >= 0 && b->pidfd >= 0 &&
+	return a->pidfd >= 0 && b->pidfd >= 0 &&
 	       liveness_is_same(a->pidfd, a->credentials.pid, b->pidfd, b->credentials.pid);
 }

@@ -54,7 +54,7 @@ struct client {
 	bool has_membarrier;
 	bool is_control; /* came by the control socket */
 	bool is_closing;
-	bool is_restored; /* from what an earlier broker kept: its groups are not known */
+	bool is_extra; /* beyond the limit of connections, to take up an earlier one's session */
 	char token[CLIENT_TOKEN_BYTES];
 	char name[CLIENT_NAME_MAX + 1]; /* what it calls itself */
 };
@@ -71,7 +71,8 @@ int client_restore(struct broker *broker, struct state_client *kept, int pidfd,
 int client_make_room_kept(struct client *client);
 /* Starts to watch an unidentified one's process. 0; -EINVAL not the process it says it is. */
 int client_identify(struct client *client, uint64_t start_time);
-/* Gives @session to the earlier @client of the same process; the fresh one ends. */
+/* Gives @session to the earlier @client of the same process; the fresh one ends. What the process
+ * may do is from then on what the fresh one may. */
 void client_move(struct client *client, struct session *session);
 /*
  * Looks whether its process has ended, of which the loop may not have heard yet; if so all that it

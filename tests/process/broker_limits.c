@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "tests/support/broker.h"
+#include "tests/support/lives.h"
 #include "tests/support/raw.h"
 #include "tests/support/runner.h"
 
@@ -116,6 +117,39 @@ TEST(connections_of_a_user_are_limited_with_an_answer)
 	more = shmt_raw_open(broker.address);
 	ck_assert_str_eq(shmt_raw_call(more, "Kinds", "{}"), "");
 	shmt_raw_close(more);
+	end();
+}
+
+static void resume(const char *token, const char *error)
+{
+	shmt_raw_close(raw);
+	raw = shmt_raw_open(broker.address);
+	ck_assert_str_eq(shmt_raw_call(raw, "Hello", "{'resume':'%s'}", token), error);
+	ck_assert(shmt_raw_bool(raw, "resumed"));
+}
+
+TEST(who_has_reached_the_limit_of_connections_can_come_back)
+{
+	struct shmt_raw *extra, *beyond;
+	char token[64];
+
+	begin("--connections-per-uid", "1");
+	ck_assert_str_eq(shmt_raw_call(raw, "Hello", "{'start_time':%llu}", shmt_start_time()), "");
+	snprintf(token, sizeof(token), "%s", shmt_raw_string(raw, "session"));
+	ck_assert_str_eq(shmt_raw_call(raw, "Create", "{'name':'a','kind':'spsc'}"), "");
+	ck_assert_str_eq(
+		shmt_raw_call(raw, "Attach", "{'name':'a','kind':'spsc','role':'producer'}"), "");
+	for (int i = 0; i < 3; i++)
+		resume(token, "");
+	/* one connection for each that is lost, and no more */
+	shmt_raw_close(raw);
+	extra = shmt_raw_open(broker.address);
+	ck_assert_str_eq(shmt_raw_call(extra, "Kinds", "{}"), "");
+	beyond = shmt_raw_open(broker.address);
+	ck_assert_str_eq(shmt_raw_receive(beyond), "org.shmbroker.Quota");
+	shmt_raw_close(beyond);
+	raw = extra;
+	resume(token, "");
 	end();
 }
 

@@ -16,6 +16,7 @@
 
 #include "protocol/spsc.h"
 #include "tests/support/broker.h"
+#include "tests/support/lives.h"
 #include "tests/support/raw.h"
 #include "tests/support/runner.h"
 
@@ -78,6 +79,35 @@ static void try_everything_in_vain(void)
 	ck_assert_str_eq(call("Attach", "{'name':'a','kind':'spsc','role':'producer'}"), "Denied");
 	ck_assert_str_eq(call("Attach", "{'name':'a','kind':'spsc','role':'consumer'}"), "Denied");
 	ck_assert_str_eq(call("Unlink", "{'name':'a'}"), "Denied");
+}
+
+static void resume_as_alice(void)
+{
+	struct shmt_raw *raw = shmt_hello(broker.address);
+	char token[64];
+
+	snprintf(token, sizeof(token), "%s", shmt_raw_string(raw, "session"));
+	ck_assert_str_eq(shmt_raw_call(raw, "Create", CREATE, 0600), "");
+	ck_assert_str_eq(shmt_raw_call(raw, "Attach", ATTACH, "producer"), "");
+	shmt_raw_close(raw);
+	ck_assert_int_eq(setuid(ALICE), 0);
+	raw = shmt_raw_open(broker.address);
+	ck_assert_str_eq(shmt_raw_call(raw, "Hello", "{'resume':'%s','start_time':%llu}", token,
+				       shmt_start_time()),
+			 "");
+	ck_assert(shmt_raw_bool(raw, "resumed"));
+	/* what it has it keeps, what it asks for now it asks for as who it is now */
+	ck_assert_str_eq(shmt_raw_call(raw, "Attach", ATTACH, "consumer"), "Denied");
+	ck_assert_str_eq(shmt_raw_call(raw, "Unlink", "{'name':'a'}"), "Denied");
+	ck_assert_str_eq(shmt_raw_call(raw, "Detach", "{'id':1,'endpoint':0,'incarnation':1}"), "");
+	shmt_raw_close(raw);
+}
+
+TEST(a_process_that_becomes_another_user_keeps_its_session)
+{
+	begin(NULL);
+	as(0, false, resume_as_alice);
+	shmt_broker_stop(&broker);
 }
 
 static void connect_to_control_in_vain(void)
