@@ -29,6 +29,7 @@
 
 struct recovery {
 	struct broker *broker;
+	const char *left_by; /* version of the broker before */
 	struct bundle_findings findings;
 	uint64_t *items; /* that records in force name, in order */
 	size_t item_count;
@@ -185,13 +186,12 @@ static const struct shmp_kind *find_kind(uint32_t id)
 	return NULL;
 }
 
-static int refuse(const struct broker *broker, const char *what)
+static int refuse(const char *left_by, const char *what)
 {
 	log_event(LOG_ERR, "other_version",
 		  "left_by=%s version=%s reason=\"%s\" remedy=\"start that version again, or stop "
 		  "the service altogether, which gives up all segments\"",
-		  state_is_there(&broker->state) ? state_head(&broker->state)->broker : "unknown",
-		  SHMBROKER_VERSION, what);
+		  left_by, SHMBROKER_VERSION, what);
 	return -EPROTONOSUPPORT;
 }
 
@@ -210,7 +210,7 @@ static int check_kinds(const struct recovery *recovery)
 			 " of kind %s, this broker knows %" PRIu32,
 			 kept->name, kept->kind_version, kind ? kind->name : "unknown",
 			 kind ? kind->version : 0);
-		return refuse(recovery->broker, what);
+		return refuse(recovery->left_by, what);
 	}
 	return 0;
 }
@@ -493,6 +493,7 @@ static void take_head(struct broker *broker)
 	broker->client_serial = state_read(&head->client_serial);
 	broker->restarts = state_read(&head->restarts) + 1;
 	state_write(&head->restarts, broker->restarts);
+	snprintf(head->broker, sizeof(head->broker), "%s", SHMBROKER_VERSION);
 }
 
 /* The record of deaths; one that is not there, or of another size, begins anew. */
@@ -525,16 +526,15 @@ static int make_state(struct broker *broker)
 	return r;
 }
 
-static int take_state(struct broker *broker, int fd)
+static int take_state(struct broker *broker, int fd, struct state_origin *ret_origin)
 {
-	uint32_t version = 0;
 	char what[64];
-	int r = state_take(fd, &broker->state, &version);
+	int r = state_take(fd, &broker->state, ret_origin);
 
 	if (r == -EPROTONOSUPPORT) {
-		snprintf(what, sizeof(what), "its state is of version %" PRIu32 ", not %u", version,
-			 STATE_VERSION);
-		r = refuse(broker, what);
+		snprintf(what, sizeof(what), "its state is of version %" PRIu32 ", not %u",
+			 ret_origin->version, STATE_VERSION);
+		r = refuse(ret_origin->broker, what);
 	}
 	if (r < 0)
 		close(fd);
@@ -565,14 +565,15 @@ static int begin_state(struct broker *broker)
 
 int recovery_run(struct broker *broker)
 {
-	struct recovery recovery = { .broker = broker };
+	struct state_origin origin = { .version = 0 };
+	struct recovery recovery = { .broker = broker, .left_by = origin.broker };
 	uint64_t started_ns = shmp_clock_ns();
 	int fd = systemd_listen_fd(STATE_NAME);
 	int r;
 
 	if (fd < 0)
 		return begin_state(broker);
-	r = take_state(broker, fd);
+	r = take_state(broker, fd, &origin);
 	if (r == 0)
 		r = take_deaths(broker);
 	if (r == 0)

@@ -110,19 +110,21 @@ int state_make(const char *epoch, struct state *ret_state)
 	return 0;
 }
 
-static int check_head(const struct state *state, uint64_t bytes, uint32_t *ret_version)
+static int check_head(const struct state *state, uint64_t bytes, struct state_origin *ret_origin)
 {
 	const struct state_head *head = state_head(state);
 
 	if (bytes < STATE_BLOCK_BYTES || state_read(&head->magic) != STATE_MAGIC)
 		return -EBADMSG;
-	*ret_version = head->version;
+	ret_origin->version = head->version;
+	snprintf(ret_origin->broker, sizeof(ret_origin->broker), "%.*s",
+		 (int)sizeof(head->broker) - 1, head->broker);
 	if (head->version != STATE_VERSION || head->block_bytes != STATE_BLOCK_BYTES)
 		return -EPROTONOSUPPORT;
 	return memchr(head->epoch, '\0', sizeof(head->epoch)) ? 0 : -EBADMSG;
 }
 
-int state_take(int fd, struct state *ret_state, uint32_t *ret_version)
+int state_take(int fd, struct state *ret_state, struct state_origin *ret_origin)
 {
 	struct state state = STATE_NULL;
 	struct stat file;
@@ -136,7 +138,7 @@ int state_take(int fd, struct state *ret_state, uint32_t *ret_version)
 	r = map(&state);
 	if (r < 0)
 		return r;
-	r = check_head(&state, (uint64_t)file.st_size, ret_version);
+	r = check_head(&state, (uint64_t)file.st_size, ret_origin);
 	if (r < 0) {
 		state.fd = -1; /* the caller's */
 		state_close(&state);
@@ -146,8 +148,6 @@ int state_take(int fd, struct state *ret_state, uint32_t *ret_version)
 	for (uint32_t i = state.count - 1; i > 0; i--)
 		if (state_type_of(mark_at(&state, i)) == STATE_FREE)
 			enlist_free(&state, i);
-	snprintf(state_head(&state)->broker, sizeof(state_head(&state)->broker), "%s",
-		 SHMBROKER_VERSION);
 	*ret_state = state;
 	return 0;
 }

@@ -58,6 +58,7 @@ struct state_unlinks {
 };
 
 struct state_head {
+	/* to `broker`: in every version, so that each can say what it does not understand */
 	_Atomic uint64_t magic; /* last */
 	uint32_t version;
 	uint32_t block_bytes;
@@ -180,13 +181,19 @@ struct state {
 
 #define STATE_NULL ((struct state){ .fd = -1 })
 
+/* Who left one. */
+struct state_origin {
+	uint32_t version; /* of the state */
+	char broker[STATE_TEXT_BYTES];
+};
+
 /* A new one. 0 or -errno. */
 int state_make(const char *epoch, struct state *ret_state);
 /*
  * One that an earlier broker left; takes @fd on success. 0; -EPROTONOSUPPORT it is of another
- * version, *ret_version; -EBADMSG it is none; another -errno.
+ * version, *ret_origin; -EBADMSG it is none; another -errno.
  */
-int state_take(int fd, struct state *ret_state, uint32_t *ret_version);
+int state_take(int fd, struct state *ret_state, struct state_origin *ret_origin);
 /* What is written from here on stays with this process: its successor gets what there was. 0; -errno,
  * and what is written goes to the successor as before. */
 int state_freeze(struct state *state);

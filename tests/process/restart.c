@@ -494,18 +494,52 @@ static int open_state(void)
 	return fd;
 }
 
-static void write_version(int fd, uint32_t version)
+/* What the broker before says of itself. */
+static void write_broker(int fd, const char *version)
 {
-	ck_assert_int_eq(
-		pwrite(fd, &version, sizeof(version), offsetof(struct state_head, version)),
-		sizeof(version));
+	ck_assert_int_gt(
+		pwrite(fd, version, strlen(version) + 1, offsetof(struct state_head, broker)), 0);
 }
 
-TEST(what_a_broker_of_another_version_left_is_refused_and_left_in_place)
+/* The one segment's, where it lies in the file. */
+static off_t find_kind_version(int fd)
+{
+	uint64_t word = STATE_FREE;
+	off_t at = 0;
+
+	while (word != STATE_SEGMENT) {
+		at += STATE_BLOCK_BYTES;
+		ck_assert_int_eq(pread(fd, &word, sizeof(word), at), sizeof(word));
+	}
+	return at + (off_t)offsetof(struct state_segment, kind_version);
+}
+
+/* Where the number lies that another version has, 0 = of the state, 1 = of a kind. */
+static off_t find_version(int fd, int which)
+{
+	return which == 0 ? (off_t)offsetof(struct state_head, version) : find_kind_version(fd);
+}
+
+static uint32_t read_version(int fd, off_t at)
+{
+	uint32_t version;
+
+	ck_assert_int_eq(pread(fd, &version, sizeof(version), at), sizeof(version));
+	return version;
+}
+
+static void write_version(int fd, off_t at, uint32_t version)
+{
+	ck_assert_int_eq(pwrite(fd, &version, sizeof(version), at), sizeof(version));
+}
+
+TEST(what_a_broker_of_another_version_left_is_refused_and_left_in_place, .rounds = 2)
 {
 	struct shmc_client *client;
 	struct shmc_spsc *producer, *consumer;
+	uint32_t version;
 	int state;
+	off_t at;
 
 	begin();
 	client = shmt_connect(&broker);
@@ -513,15 +547,19 @@ TEST(what_a_broker_of_another_version_left_is_refused_and_left_in_place)
 	producer = shmt_open(client, "queue", SHMC_SPSC_PRODUCER);
 	consumer = shmt_open(client, "queue", SHMC_SPSC_CONSUMER);
 	state = open_state();
-	write_version(state, STATE_VERSION + 1);
+	at = find_version(state, _i);
+	version = read_version(state, at);
+	write_version(state, at, version + 1);
+	write_broker(state, "7.8.9");
 	shmt_broker_kill(&broker);
 	while (shmt_broker_said(&broker, "event=other_version") < 2)
 		poll(NULL, 0, 1);
+	ck_assert_uint_ge(shmt_broker_said(&broker, "left_by=7.8.9 "), 2);
 	ck_assert_uint_ge(shmt_broker_said(&broker, "remedy="), 2);
 	/* nothing has happened to what is there */
 	shmt_assert_ok(shmt_push_numbered(producer, 1, 100, 0));
 	shmt_assert_ok(shmt_pop_numbered(consumer, 1, 100, 0, NULL));
-	write_version(state, STATE_VERSION);
+	write_version(state, at, version);
 	close(state);
 	shmt_broker_next(&broker);
 	shmc_spsc_close(producer);
