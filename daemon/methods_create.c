@@ -356,7 +356,7 @@ static void answer_no_space(struct call *call, const char *name, uint64_t bytes)
 
 	call_fault(call, SHMP_FAULT_NO_SPACE, &(struct about){ .name = NULL },
 		   "%s wants %" PRIu64 " bytes; all segments together have %" PRIu64 " of %" PRIu64
-		   " (bytes)",
+		   " (bytes): make it smaller, remove others, or raise that option",
 		   name, bytes, broker->segment_bytes, broker->options->bytes);
 }
 

@@ -120,7 +120,8 @@ static int address_socket(struct shmc__holding *ret_socket)
 static enum shmc_result address_none(const struct address_list *list, struct shmc_error *error)
 {
 	enum shmc_result result = SHMC_BROKER_LOST;
-	const char *remedy = "Start one: systemctl start shmbrokerd, or shmbrokerd --user";
+	const char *remedy =
+		"Start one: systemctl start shmbrokerd, or shmbrokerd --user --supervise";
 	char tried[384] = "";
 	size_t used = 0;
 
@@ -135,7 +136,7 @@ static enum shmc_result address_none(const struct address_list *list, struct shm
 	}
 	if (result == SHMC_DENIED)
 		remedy = "One is there that this user may not reach: ask for the right to its "
-			 "folder and socket, or start one: shmbrokerd --user";
+			 "folder and socket, or start one: shmbrokerd --user --supervise";
 	return shmc__error(error, result, "no broker answers (%s%s). %s", tried,
 			   getenv("XDG_RUNTIME_DIR") ? "" : "; XDG_RUNTIME_DIR is not set", remedy);
 }

@@ -143,7 +143,8 @@ static enum shmc_result client_call_failed(const struct shmc_client *client, con
 	switch (r) {
 	case -ETIMEDOUT:
 		return shmc__error(error, SHMC_BROKER_LOST,
-				   "the broker at %s did not answer %s within %" PRIu64 " ms",
+				   "the broker at %s did not answer %s within %" PRIu64
+				   " ms: it is stopped, busy or being restarted; its log says more",
 				   client->connected_to, method,
 				   client->control_timeout_ns / 1000000);
 	case -EPIPE:

@@ -231,7 +231,7 @@ static int report_none(const struct candidates *candidates)
 		denied |= candidates->error[i] == EACCES || candidates->error[i] == EPERM;
 	code = report(EXIT_NO_BROKER, "NoBroker",
 		      "no broker answers; tried %s. %s (systemctl start shmbrokerd, or "
-		      "shmbrokerd --user) or name its socket with --address",
+		      "shmbrokerd --user --supervise) or name its socket with --address",
 		      tried, denied ? "Join the group, start another one" : "Start one");
 	free(tried);
 	return code;

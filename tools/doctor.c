@@ -74,10 +74,11 @@ static int reach(struct doctor *doctor)
 	if (control_try(doctor->options, CONTROL_SOCKET_CONTROL, &doctor->control, &tried) == 0)
 		return 0;
 	finding_tell(&doctor->findings,
-		     &(struct finding){ FINDING_ERROR, "reach", tried,
-					"start one (systemctl start shmbrokerd, or shmbrokerd "
-					"--user), name its socket with --address, or join the "
-					"group of the socket" },
+		     &(struct finding){
+			     FINDING_ERROR, "reach", tried,
+			     "start one (systemctl start shmbrokerd, or shmbrokerd "
+			     "--user --supervise), name its socket with --address, or join the "
+			     "group of the socket" },
 		     "no broker answers at any address that was tried");
 	free(tried);
 	return EXIT_NOT_REACHED;
@@ -455,10 +456,10 @@ static int check_sessions(void *context, const cJSON *page)
 						WHERE(where, "pid %" PRIu64 " %s",
 						      show_u64(session, "pid"),
 						      show_string(session, "name")),
-						"end it, if it should have gone: what it holds is "
-						"free then" },
-			     "the process lives without its connection and holds %" PRIu64
-			     " places",
+						"nothing, if the broker was restarted: its next "
+						"control call connects it again. Else end it, if "
+						"it should have gone: what it holds is free then" },
+			     "the process lives without its connection; places it holds: %" PRIu64,
 			     show_u64(session, "endpoints"));
 	}
 	return 0;
