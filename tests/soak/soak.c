@@ -381,6 +381,8 @@ static void report(struct soak *soak)
 			report_kind(soak, i);
 	for (uint32_t i = 0; i < soak->cast.count; i++)
 		retries += atomic_load(&soak->book->seats[i].retries);
+	puts("# repeats: came again, flagged; taken: gone with a receiver that had taken it; lost: given "
+	     "up as the kind promises, and counted");
 	printf("# %u processes at a time, %lu in all; %lu stops, %lu left and came, %lu control "
 	       "calls tried again, %lu bursts\n",
 	       soak->cast.count, (unsigned long)soak->cast.starts, (unsigned long)soak->cast.stops,
