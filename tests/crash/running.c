@@ -28,6 +28,7 @@ enum {
 	ROUNDS_MAX = 8,						  /* of a loop, at a point within */
 	REST_NS = 200000, /* of one who rests, between two moves, at most */
 	NAP_NS = 10000,
+	DEATH_S = 60,	   /* that a death takes, at most */
 	TIMES_MAX = 3,	   /* that a repair is made */
 	ONE_SLEEPS_IN = 3, /* that find nothing to do */
 };
@@ -68,13 +69,17 @@ static void nap(uint64_t ns)
 	nanosleep(&span, NULL);
 }
 
-/* Lets some steps of the victim pass, another number each time; it may not wait for others for good. */
+/*
+ * Lets some steps of the victim pass, another number each time; it may not wait for others for good.
+ * Who sleeps through a death and wakes in the next one may find a victim that is not stepped.
+ */
 static void keep_pace(const struct running_world *world, struct shmt_random *random)
 {
 	uint64_t until = atomic_load(&world->steps) +
 			 shmt_random_below(random, atomic_load(&world->pace));
 
-	while (atomic_load(&world->is_dying) && atomic_load(&world->steps) < until)
+	while (atomic_load(&world->is_dying) && atomic_load(&world->haste) == KEEPING_PACE &&
+	       atomic_load(&world->steps) < until)
 		nap(NAP_NS);
 }
 
@@ -208,12 +213,33 @@ static void begin(struct running *running, struct stepper *ret_stepper, enum has
 	struct running_world *world = running->world;
 
 	running->come(running->context);
-	*ret_stepper = (struct stepper){ .may_stray = true };
+	*ret_stepper = (struct stepper){
+		.may_stray = true,
+		.patience_s = (unsigned int)shmt_scaled(DEATH_S),
+	};
 	atomic_store(&world->haste, haste);
 	atomic_store(&world->pace, pace);
 	stepper_start(ret_stepper, running->prepare ? running->prepare : nothing, running->operate,
 		      running->context);
 	atomic_store(&world->is_dying, true);
+}
+
+/* Whoever the victim waited for may be the reason, so it is said what they did. */
+static void check_not_stuck(struct running *running, enum stepper_result result)
+{
+	const struct running_world *world = running->world;
+
+	if (result != STEPPER_STUCK)
+		return;
+	fprintf(stderr,
+		"running: %s: stuck before point %lu, haste %u, %lu steps; moves:", running->name,
+		running->point, atomic_load(&world->haste),
+		(unsigned long)atomic_load(&world->steps));
+	for (unsigned int i = 0; i < running->peers; i++)
+		fprintf(stderr, " %lu", (unsigned long)running_moves(running, i));
+	fputs("\n", stderr);
+	running_is_patient(running, 0); /* one who has ended is said first */
+	RUNNING_CHECK(running, !"the victim gets on");
 }
 
 static void end(struct running *running, struct stepper *stepper, unsigned long point,
@@ -223,6 +249,7 @@ static void end(struct running *running, struct stepper *stepper, unsigned long 
 
 	running->point = point;
 	running->has_ended = result == STEPPER_ENDED;
+	check_not_stuck(running, result);
 	stepper_kill(stepper);
 	atomic_store(&running->world->is_dying, false);
 	if (running->die)

@@ -94,12 +94,14 @@ static void leave(int number)
 	_exit(0);
 }
 
-static void run_child(stepper_fn prepare, stepper_fn operation, void *context)
+static void run_child(unsigned int patience_s, stepper_fn prepare, stepper_fn operation,
+		      void *context)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	signal(SIGTRAP, leave);
 	prepare(context);
 	SHMT_REQUIRE(ptrace(PTRACE_TRACEME, 0, NULL, NULL) == 0);
+	alarm(patience_s);
 	mark();
 	operation(context);
 	mark();
@@ -115,12 +117,16 @@ static void expect_trap(int status)
 	abort();
 }
 
-static void await_trap(pid_t pid)
+/* False: stopped by its alarm instead. */
+static bool await_trap(pid_t pid, bool has_alarm)
 {
 	int status = 0;
 
 	SHMT_REQUIRE(waitpid(pid, &status, 0) == pid);
+	if (has_alarm && WIFSTOPPED(status) && WSTOPSIG(status) == SIGALRM)
+		return false;
 	expect_trap(status);
+	return true;
 }
 
 void stepper_start(struct stepper *stepper, stepper_fn prepare, stepper_fn operation, void *context)
@@ -129,8 +135,8 @@ void stepper_start(struct stepper *stepper, stepper_fn prepare, stepper_fn opera
 	stepper->pid = fork();
 	SHMT_REQUIRE(stepper->pid >= 0);
 	if (stepper->pid == 0)
-		run_child(prepare, operation, context);
-	await_trap(stepper->pid);
+		run_child(stepper->patience_s, prepare, operation, context);
+	await_trap(stepper->pid, false);
 	SHMT_REQUIRE(ptrace(PTRACE_SETOPTIONS, stepper->pid, NULL, PTRACE_O_EXITKILL) == 0);
 	skip_mark(stepper->pid);
 }
@@ -174,10 +180,12 @@ static bool await_trap_or_sleep(pid_t pid)
 static enum stepper_result resume(struct stepper *stepper, enum __ptrace_request how)
 {
 	SHMT_REQUIRE(ptrace(how, stepper->pid, NULL, NULL) == 0);
-	if (!stepper->may_sleep)
-		await_trap(stepper->pid);
-	else if (!await_trap_or_sleep(stepper->pid))
-		return STEPPER_ASLEEP;
+	if (stepper->may_sleep) {
+		if (!await_trap_or_sleep(stepper->pid))
+			return STEPPER_ASLEEP;
+	} else if (!await_trap(stepper->pid, stepper->patience_s > 0)) {
+		return STEPPER_STUCK;
+	}
 	return is_mark(stepper->pid) ? STEPPER_ENDED : STEPPER_STOPPED;
 }
 
@@ -315,6 +323,8 @@ static enum stepper_result run_to(struct stepper *stepper, uintptr_t at)
 		SHMT_REQUIRE(stepper->may_stray);
 		return result;
 	}
+	if (result == STEPPER_STUCK)
+		return result;
 	SHMT_REQUIRE(ptrace(PTRACE_POKETEXT, stepper->pid, at, word) == 0);
 	if (get_pc(stepper->pid) != at + TRAP_STEPS_OVER) {
 		SHMT_REQUIRE(stepper->may_stray);

@@ -53,12 +53,14 @@ enum stepper_result {
 	STEPPER_STOPPED, /* before an instruction */
 	STEPPER_ENDED,	 /* the operation is done, its last instruction included */
 	STEPPER_ASLEEP,	 /* in a system call that does not return by itself */
+	STEPPER_STUCK,	 /* its patience is at an end */
 };
 
 struct stepper {
 	pid_t pid;
 	bool may_stray; /* what it does depends on others: points are near where they were */
 	bool may_sleep; /* a system call of the operation may block for good; slower */
+	unsigned int patience_s; /* in all; 0: for ever. Not together with may_sleep */
 	/* While measuring, after each instruction: how many are done, and whether that was a system
 	 * call. NULL: nothing. */
 	void (*watch)(void *context, unsigned long done, bool is_call);
