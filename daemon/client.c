@@ -172,6 +172,7 @@ static void read_kept(struct client *client, const struct state_client *kept)
 	client->attachment_id = state_read(&kept->attachment_id);
 	client->has_membarrier = kept->has_membarrier;
 	client->is_control = kept->is_control;
+	client->is_restored = true;
 	snprintf(client->token, sizeof(client->token), "%s", kept->token);
 	snprintf(client->name, sizeof(client->name), "%s", kept->name);
 }
@@ -237,6 +238,7 @@ void client_move(struct client *client, struct session *session)
 	credentials_deinit(&client->credentials);
 	client->credentials = fresh->credentials;
 	fresh->credentials.groups = NULL;
+	client->is_restored = false;
 	client->session = session;
 	session->client = client;
 	fresh->session = NULL;

@@ -54,7 +54,8 @@ struct client {
 	bool has_membarrier;
 	bool is_control; /* came by the control socket */
 	bool is_closing;
-	bool is_extra; /* beyond the limit of connections, to take up an earlier one's session */
+	bool is_restored; /* from what an earlier broker kept, and not back yet */
+	bool is_extra;	  /* beyond the limit of connections, to take up an earlier one's session */
 	char token[CLIENT_TOKEN_BYTES];
 	char name[CLIENT_NAME_MAX + 1]; /* what it calls itself */
 };

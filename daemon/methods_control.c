@@ -154,6 +154,7 @@ static cJSON *session_object(const struct client *client)
 	shmp_json_add_u64(object, "gid", client->credentials.gid);
 	shmp_json_add_text(object, "name", client->name);
 	shmp_json_add_bool(object, "connected", client->session != NULL);
+	shmp_json_add_bool(object, "restored", client->is_restored);
 	shmp_json_add_u64(object, "endpoints", client->attachment_count);
 	shmp_json_add_u64(object, "since_ns", client->since_ns);
 	return object;

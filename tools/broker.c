@@ -74,12 +74,19 @@ int run_status(const struct options *options)
 	return code;
 }
 
+static const char *connection_of(const cJSON *session)
+{
+	if (show_bool(session, "connected"))
+		return "yes";
+	return show_bool(session, "restored") ? "not yet again" : "quarantine";
+}
+
 static void add_session(struct table *table, const cJSON *session)
 {
 	show_pid_cell(table, session, "pid");
 	show_user_cell(table, session, "uid");
 	show_string_cell(table, session, "name");
-	table_add(table, "%s", show_bool(session, "connected") ? "yes" : "quarantine");
+	table_add(table, "%s", connection_of(session));
 	show_number_cell(table, session, "endpoints");
 	show_age_cell(table, session, "since_ns");
 }

@@ -30,7 +30,8 @@ struct doctor {
 	const struct options *options;
 	struct findings findings;
 	struct control control;
-	bool is_in_sight; /* pids mean the same here */
+	bool is_in_sight;  /* pids mean the same here */
+	uint64_t restored; /* sessions that have not called since the broker was restarted */
 };
 
 /* @where of a finding: printf into a room of its own. */
@@ -451,18 +452,33 @@ static int check_sessions(void *context, const cJSON *page)
 	{
 		if (show_bool(session, "connected"))
 			continue;
+		if (show_bool(session, "restored")) {
+			doctor->restored++;
+			continue;
+		}
 		finding_tell(&doctor->findings,
 			     &(struct finding){ FINDING_WARNING, "quarantine",
 						WHERE(where, "pid %" PRIu64 " %s",
 						      show_u64(session, "pid"),
 						      show_string(session, "name")),
-						"nothing, if the broker was restarted: its next "
-						"control call connects it again. Else end it, if "
-						"it should have gone: what it holds is free then" },
+						"end it, if it should have gone: what it holds is "
+						"free then" },
 			     "the process lives without its connection; places it holds: %" PRIu64,
 			     show_u64(session, "endpoints"));
 	}
 	return 0;
+}
+
+static void tell_restored(struct doctor *doctor)
+{
+	if (doctor->restored > 0)
+		finding_tell(&doctor->findings,
+			     &(struct finding){ FINDING_NOTE, "restored", doctor->control.path,
+						"nothing: each comes back when it has something to "
+						"ask" },
+			     "%" PRIu64 " of the processes that were there before the broker's "
+			     "restart have not called it since",
+			     doctor->restored);
 }
 
 static int check_pages(struct doctor *doctor)
@@ -473,6 +489,8 @@ static int check_pages(struct doctor *doctor)
 	if (code == 0)
 		code = control_call_pages(&doctor->control, CONTROL "Sessions", NULL, "after",
 					  check_sessions, doctor);
+	if (code == 0)
+		tell_restored(doctor);
 	if (code == 0)
 		code = control_call_pages(&doctor->control, CONTROL "Blocked", NULL, "after",
 					  check_waits, doctor);

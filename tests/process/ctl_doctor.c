@@ -305,6 +305,25 @@ TEST(a_process_in_quarantine_is_a_warning)
 	end();
 }
 
+TEST(who_has_not_called_since_a_restart_is_no_warning)
+{
+	struct shmc_spsc *queue;
+
+	broker = shmt_broker_supervised(NULL);
+	setenv("SHMBROKER_ADDRESS", broker.address, 1);
+	client = shmt_connect(&broker);
+	shmt_create(client, "queue", 4096);
+	queue = shmt_open(client, "queue", SHMC_SPSC_PRODUCER);
+	shmt_broker_kill(&broker);
+	shmt_broker_next(&broker);
+	expect_finding(0, "restored", "note", "");
+	expect_no_finding("quarantine");
+	shmt_assert_ok(shmc_client_resume(client, NULL));
+	expect_no_finding("restored");
+	shmc_spsc_close(queue);
+	end();
+}
+
 TEST(what_the_kernel_does_not_give_is_a_note)
 {
 	begin("--no-passrights", NULL);
