@@ -23,7 +23,7 @@ COUNT = re.compile(r"# (?P<what>.+): (?P<points>\d+) (?P<unit>[a-z ]+)$")
 # How one dies: a column of the first table, last one first, and the programs that belong there.
 WAYS = {
     "stopped": ["*_stop"],
-    "two at once": ["pair_*"],
+    "two at once": ["pair_*", "client_pair_*"],
     "beside running peers": ["*_running"],
     "in public calls": ["client_*"],
     "alone": ["*"],
@@ -37,7 +37,7 @@ def place_of(name):
     way = next(w for w, patterns in WAYS.items() if any(fnmatch.fnmatch(name, p) for p in patterns))
     if name in KINDS:
         return KINDS[name], way
-    kind = re.sub(r"^(client|pair)_|_(stop|running)$", "", name).split("_")[0]
+    kind = re.sub(r"^(client_pair|client|pair)_|_(stop|running)$", "", name).split("_")[0]
     return KINDS.get(kind, kind), way
 
 
