@@ -366,9 +366,13 @@ void bundles_drop(struct bundles *bundles, uint64_t number)
 void bundle_empty_file(int fd)
 {
 	struct stat file;
+	int r;
 
-	if (fd >= 0 && fstat(fd, &file) == 0 && S_ISREG(file.st_mode))
-		fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, file.st_size);
+	if (fd < 0 || fstat(fd, &file) < 0 || !S_ISREG(file.st_mode))
+		return;
+	do {
+		r = fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, file.st_size);
+	} while (r < 0 && errno == EINTR);
 }
 
 /* Taking over. */

@@ -29,17 +29,30 @@ struct state_head *state_head(const struct state *state)
 	return (struct state_head *)(void *)state->base;
 }
 
+/* Whoever stops this process for a moment, or looks at it, interrupts that. 0 or -errno. */
+static int allocate(int fd, uint64_t at, size_t bytes)
+{
+	int r;
+
+	do {
+		r = fallocate(fd, 0, (off_t)at, (off_t)bytes);
+	} while (r < 0 && errno == EINTR);
+	return r < 0 ? -errno : 0;
+}
+
 static int make_file(const char *name, size_t bytes, int *ret_fd)
 {
 	int fd = memfd_create(name, MFD_CLOEXEC | MFD_NOEXEC_SEAL);
+	int r;
 
 	if (fd < 0 && errno == EINVAL)
 		fd = memfd_create(name, MFD_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	if (fchmod(fd, 0600) < 0 || (bytes > 0 && fallocate(fd, 0, 0, (off_t)bytes) < 0)) {
-		int r = -errno;
-
+	r = fchmod(fd, 0600) < 0 ? -errno : 0;
+	if (r == 0 && bytes > 0)
+		r = allocate(fd, 0, bytes);
+	if (r < 0) {
 		close(fd);
 		return r;
 	}
@@ -72,11 +85,13 @@ static int grow(struct state *state)
 {
 	uint64_t bytes = (uint64_t)state->count * STATE_BLOCK_BYTES;
 	uint32_t more = GROWTH_BYTES / STATE_BLOCK_BYTES;
+	int r;
 
 	if (bytes + GROWTH_BYTES > STATE_BYTES_MAX)
 		return -ENOSPC;
-	if (fallocate(state->fd, 0, (off_t)bytes, GROWTH_BYTES) < 0)
-		return -errno;
+	r = allocate(state->fd, bytes, GROWTH_BYTES);
+	if (r < 0)
+		return r;
 	state->count += more;
 	/* the lowest first; the head is never one */
 	for (uint32_t i = 1; i <= more; i++)

@@ -3,6 +3,9 @@
  * its errors, until it is ready. It serves nevertheless, or ends and says why; nothing is left
  * behind, and the next start works. So with a manager that keeps things, and at its end.
  */
+#include <errno.h>
+#include <string.h>
+
 #include "tests/failure/launch.h"
 #include "tests/support/runner.h"
 
@@ -28,6 +31,12 @@ static void start_whole(const char *act)
 		ck_abort_msg("%s: does not start after %s: %s", act, fault_text(), launch_said());
 }
 
+/* A look by a debugger, or SIGSTOP and SIGCONT, is no shortage. */
+static bool was_only_interrupted(void)
+{
+	return fault->number == EINTR && strncmp(fault->call, "fallocate", 9) == 0;
+}
+
 static void fail_everywhere(const char *act, bool has_store)
 {
 	struct fault_round round = { .chosen = 0 };
@@ -39,6 +48,9 @@ static void fail_everywhere(const char *act, bool has_store)
 	while (fault_next(&round)) {
 		if (start_once(act, &round))
 			count++;
+		else if (was_only_interrupted())
+			ck_abort_msg("%s, call %lu (%s): did not start", act, round.chosen,
+				     fault_text());
 		else
 			start_whole(act);
 		launch_forget();
