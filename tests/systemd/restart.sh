@@ -260,7 +260,8 @@ upgrade_that_does_not_start_leaves_all_in_place() {
 	eventually fails_often "$restarts"
 	tried=$(($(property NRestarts) - restarts))
 	echo "a broker that does not start is tried $tried times in $(($(milliseconds) - began)) ms" >&3
-	[ "$(property NFileDescriptorStore)" = "$kept" ]
+	# the old one may have made another bundle before it ended
+	[ "$(property NFileDescriptorStore)" -ge "$kept" ]
 	cp /check/old /check/new
 	replace_broker /check/new
 	eventually answers $client
@@ -283,7 +284,8 @@ upgrade_to_another_state_leaves_all_in_place() {
 	echo "a broker of another state has refused twice after $(($(milliseconds) - began)) ms" >&3
 	timeout $((40 * slow)) /check/traffic flows $board
 	fails is_active
-	[ "$(property NFileDescriptorStore)" = "$kept" ]
+	# the old one may have made another bundle before it ended
+	[ "$(property NFileDescriptorStore)" -ge "$kept" ]
 	cp /check/old /check/new
 	replace_broker /check/new
 	eventually answers $client

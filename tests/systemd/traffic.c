@@ -54,6 +54,7 @@ struct board {
 	_Atomic uint32_t is_over;
 	_Atomic uint32_t complaints;
 	_Atomic uint32_t refused; /* calls */
+	char complaint[256];	  /* the first */
 	struct lane lanes[WORKERS_MAX];
 };
 
@@ -75,7 +76,10 @@ static void open_board(const char *path)
 
 static void complain(const char *what, enum shmc_result result, const char *text)
 {
-	board->complaints++;
+	/* what is said elsewhere may be in a journal that ends with the container */
+	if (board->complaints++ == 0)
+		snprintf(board->complaint, sizeof(board->complaint), "%s: %s: %s %s", self, what,
+			 shmc_result_name(result), text);
 	fprintf(stderr, "%s: %s: %s %s\n", self, what, shmc_result_name(result), text);
 	exit(1);
 }
@@ -592,7 +596,7 @@ static int await_moves(uint32_t count)
 		before[i] = board->lanes[i].count;
 	for (uint32_t i = 0; i < count;) {
 		if (board->complaints > 0) {
-			fputs("somebody complained\n", stderr);
+			fprintf(stderr, "somebody complained: %s\n", board->complaint);
 			return 1;
 		}
 		if (board->lanes[i].count > before[i]) {
