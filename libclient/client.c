@@ -428,6 +428,16 @@ enum shmc_result shmc_connect(const struct shmc_client_options *options,
 	return result;
 }
 
+/* What another thread was changing when this process was forked is neither old nor new: it stays. */
+static void client_free_in_child(struct shmc_client *client)
+{
+	if (pthread_mutex_trylock(&client->mutex) != 0)
+		return;
+	shmc__control_abandon(&client->control);
+	pthread_mutex_unlock(&client->mutex);
+	client_free(client);
+}
+
 struct shmc_client *shmc_disconnect(struct shmc_client *client)
 {
 	struct shmc__reply reply;
@@ -435,8 +445,7 @@ struct shmc_client *shmc_disconnect(struct shmc_client *client)
 	if (!client)
 		return NULL;
 	if (shmc__process_is_forked(client->alive)) {
-		shmc__control_abandon(&client->control);
-		client_free(client);
+		client_free_in_child(client);
 		return NULL;
 	}
 	pthread_mutex_lock(&client->mutex);

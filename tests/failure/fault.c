@@ -171,11 +171,15 @@ char *__wrap_strndup(const char *text, size_t bytes)
 	return FAILS("strndup", ENOMEM) ? NULL : counted(__real_strndup(text, bytes));
 }
 
+void (*fault_after_free)(void);
+
 void __wrap_free(void *block)
 {
 	if (block && is_meant(false))
 		fault->blocks--;
 	__real_free(block);
+	if (block && fault_after_free)
+		fault_after_free();
 }
 
 /* It is a shared library: asked for, it allocates as the program does. */

@@ -40,6 +40,9 @@ struct fault {
 extern struct fault *fault;
 /* What another thread does while this one calls pthread_atfork, NULL = nothing. */
 extern void (*fault_at_atfork)(void);
+/* What is done whenever a block has just been freed, and whoever freed it may not have forgotten it
+ * yet; NULL = nothing. */
+extern void (*fault_after_free)(void);
 
 /* From now on forked children and this process have one fault in common. */
 void fault_share(void);

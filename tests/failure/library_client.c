@@ -80,6 +80,35 @@ TEST(child_forked_over_the_first_connection_makes_its_own, .timeout_s = 60)
 	shmt_broker_stop(&broker);
 }
 
+/* As if another thread forked, while this one is in the middle of a call. */
+static void forks_and_disconnects(void)
+{
+	pid_t child;
+	int status;
+
+	fault_after_free = NULL;
+	child = fork();
+	if (child == 0) {
+		alarm(20);
+		shmc_disconnect(client);
+		_exit(EXIT_SUCCESS);
+	}
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert_int_eq(status, 0);
+	fault_after_free = forks_and_disconnects;
+}
+
+TEST(child_forked_in_the_middle_of_a_call_frees_nothing_half_changed, .timeout_s = 60)
+{
+	broker = shmt_broker_start(NULL);
+	client = shmt_connect(&broker);
+	fault_after_free = forks_and_disconnects;
+	shmt_assert_result(shmc_unlink(client, "nothing", &error), SHMC_NOT_FOUND);
+	fault_after_free = NULL;
+	shmc_disconnect(client);
+	shmt_broker_stop(&broker);
+}
+
 /* What it says on its way out may be lost. */
 static enum shmc_result leaves(void)
 {

@@ -87,7 +87,8 @@ enum shmc_result shmc_connect(const struct shmc_client_options *options,
  * Leaves the broker and frees the handle. Handles opened through it must be closed before.
  *
  * Return: NULL, always.
- * Threads: when no other thread uses the client. In a forked child it frees memory only.
+ * Threads: when no other thread uses the client. In a forked child it frees memory
+ *   only, and not that if another thread of the parent was using the client when it was forked.
  * Crash: the same as never having called it.
  * Since: 0.1
  */
