@@ -10,7 +10,7 @@ static struct shmc__mapping *mapping_all;
 
 static uint64_t mapping_data_bytes(const struct shmc__mapping *mapping)
 {
-	return shmp_segment_data_room(&mapping->segment.plan, mapping->segment.mirrored);
+	return shmp_segment_data_addresses(&mapping->segment.plan, mapping->segment.mirrored);
 }
 
 static bool mapping_is_of(const struct shmc__mapping *mapping, const struct shmc__mapping *wanted)

@@ -108,8 +108,7 @@ static void take_as_peer(struct shmp_pipe *pipe, uint64_t peer, const struct sig
 	pipe->is_ended = false;
 	pipe->out.mark = mark_from(pipe, pipe->role, peer);
 	pipe->in.mark = incoming_mark(pipe, peer);
-	pipe->in.usual = pipe->in.mark; /* an empty message */
-	pipe->in.usual_size = 0;
+	shmp_spsc_expect(&pipe->in, pipe->in.mark, 0);
 	pipe->in.quick_least = UINT64_MAX;
 }
 

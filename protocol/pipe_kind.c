@@ -15,10 +15,12 @@ struct shmp_spsc_ring shmp_pipe_ring(const struct shmp_segment *segment, uint32_
 	struct shmp_pipe_control *control = segment->control;
 	uint64_t capacity = segment->plan.option[SHMP_PIPE_CAPACITY_BYTES];
 	uint64_t typed = bytes_of(&segment->plan, sender);
+	/* each ring is mapped twice */
+	uint64_t at = 2 * capacity * sender;
 
 	return (struct shmp_spsc_ring){
-		/* each ring is mapped twice */
-		.data = segment->data ? segment->data + 2 * capacity * sender : NULL,
+		.data = segment->data ? segment->data + at : NULL,
+		.read_data = segment->read_data ? segment->read_data + at : NULL,
 		.capacity = capacity,
 		.message_max = typed != 0 ? typed :
 					    segment->plan.option[SHMP_PIPE_MESSAGE_BYTES_MAX],

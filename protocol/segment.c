@@ -311,6 +311,16 @@ uint64_t shmp_segment_data_room(const struct shmp_plan *plan, bool mirrored)
 	return plan->data_bytes * (mirrored ? 2 : 1);
 }
 
+static bool has_read_data(const struct shmp_plan *plan)
+{
+	return ring_count(plan) > 1;
+}
+
+uint64_t shmp_segment_data_addresses(const struct shmp_plan *plan, bool mirrored)
+{
+	return shmp_segment_data_room(plan, mirrored) * (has_read_data(plan) ? 2 : 1);
+}
+
 /* Each ring twice in a row: what wraps at its end is contiguous in memory. */
 static int map_rings(uint8_t *room, const struct shmp_plan *plan, enum shmp_access access, int fd)
 {
@@ -328,13 +338,16 @@ static int map_mirrored(const struct shmp_plan *plan, enum shmp_access access, i
 			void **ret_address)
 {
 	bool is_huge = (plan->memory & SHMP_MEMORY_HUGE_PAGES) != 0;
-	uint64_t bytes = shmp_segment_data_room(plan, true);
+	uint64_t bytes = shmp_segment_data_addresses(plan, true);
 	uint8_t *room = NULL;
 	int r = find_room(bytes, is_huge ? SHMP_HUGE_PAGE_BYTES : SHMP_PAGE, &room);
 
 	if (r < 0)
 		return r;
 	r = map_rings(room, plan, access, fd);
+	if (r == 0 && has_read_data(plan))
+		r = map_rings(room + shmp_segment_data_room(plan, true), plan, SHMP_ACCESS_READ,
+			      fd);
 	if (r < 0)
 		munmap(room, bytes);
 	else
@@ -344,7 +357,7 @@ static int map_mirrored(const struct shmp_plan *plan, enum shmp_access access, i
 
 static uint64_t mapped_data_bytes(const struct shmp_segment *segment)
 {
-	return shmp_segment_data_room(&segment->plan, segment->mirrored);
+	return shmp_segment_data_addresses(&segment->plan, segment->mirrored);
 }
 
 static int map_data(struct shmp_segment *segment, int fd, enum shmp_access access)
@@ -363,6 +376,8 @@ static int map_data(struct shmp_segment *segment, int fd, enum shmp_access acces
 	if (r < 0)
 		return r;
 	segment->data = address;
+	if (has_read_data(plan))
+		segment->read_data = segment->data + shmp_segment_data_room(plan, true);
 	/* payload does not belong into core files, least of all twice */
 	madvise(address, mapped_data_bytes(segment), MADV_DONTDUMP);
 	return 0;

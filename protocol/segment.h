@@ -87,7 +87,8 @@ struct shmp_segment {
 	struct shmp_head *head;
 	void *control;
 	struct shmp_endpoint *endpoints;
-	uint8_t *data; /* NULL when not mapped */
+	uint8_t *data;		  /* NULL when not mapped */
+	const uint8_t *read_data; /* see shmp_segment_data_addresses; NULL: there is none */
 	bool mirrored;
 	struct shmp_plan plan;
 };
@@ -154,8 +155,15 @@ void shmp_segment_unmap(struct shmp_segment *segment);
 /* The pages that ctl is mapped in, which may show others' before and behind it. */
 void shmp_segment_ctl_pages(const struct shmp_segment *segment, void **ret_address,
 			    uint64_t *ret_bytes);
-/* Bytes of addresses that data takes, mirrored or not. */
+/* Bytes that data shows, mirrored or not. */
 uint64_t shmp_segment_data_room(const struct shmp_plan *plan, bool mirrored);
+/*
+ * Bytes of addresses that it takes. Where there are rings of several directions,
+ * so that each process writes some and reads others, all of them are there once more, for reading
+ * only: a line that another core has written comes through a page that may be written as one to be
+ * written, on processors of AMD, and its next writer has to get it back.
+ */
+uint64_t shmp_segment_data_addresses(const struct shmp_plan *plan, bool mirrored);
 /* Maps ctl or data, now writable, over what is mapped: whoever uses it sees the same bytes. -errno. */
 int shmp_segment_map_ctl_over(const struct shmp_segment *segment, int ctl_fd);
 int shmp_segment_map_data_over(const struct shmp_segment *segment, int data_fd);

@@ -312,6 +312,8 @@ int shmp_spsc_ring_attach_consumer(const struct shmp_spsc_ring *ring,
 		.mark = SHMP_SPSC_PUBLISHED,
 		.message_max = ring->message_max,
 		.usual = SHMP_SPSC_PUBLISHED, /* an empty message; usual_size = 0 */
+		.short_data = ring->data,
+		.long_data = ring->read_data ? ring->read_data : ring->data,
 		.redelivered = positions.seen_to,
 		.seen_to = positions.seen_to,
 		.peer_place = &ring->places[ring->producer_place],

@@ -74,6 +74,7 @@
 
 #define SHMP_SPSC_HEADER      8u
 #define SHMP_SPSC_AHEAD	      256u /* bytes of a message that is asked for before it is there */
+#define SHMP_SPSC_ALONE	      16u  /* bytes of a message that seldom lies in more than one line */
 #define SHMP_SPSC_PUBLISHED   (UINT64_C(1) << 63)
 #define SHMP_SPSC_REDELIVERED 1u /* message flag */
 /* With checksums a header is PUBLISHED, 32 bits of them, and a length of 31. */
@@ -102,10 +103,11 @@ extern const struct shmp_kind shmp_spsc_kind;
 
 /* One ring, of whatever kind it is a part. */
 struct shmp_spsc_ring {
-	uint8_t *data;	   /* mapped twice in a row; may be NULL for those who only look at ctl */
-	uint64_t capacity; /* bytes, a power of two */
-	uint64_t message_max; /* payload bytes */
-	uint64_t tags;	      /* bits of a header that are the kind's own */
+	uint8_t *data; /* mapped twice in a row; may be NULL for those who only look at ctl */
+	const uint8_t *read_data; /* the same for reading only; NULL where there is none */
+	uint64_t capacity;	  /* bytes, a power of two */
+	uint64_t message_max;	  /* payload bytes */
+	uint64_t tags;		  /* bits of a header that are the kind's own */
 	/* whose own lines hold the two positions; what else is in them is not looked at */
 	struct shmp_endpoint *producer;
 	struct shmp_endpoint *consumer;
@@ -140,7 +142,7 @@ struct shmp_spsc_producer {
 };
 
 struct shmp_spsc_consumer {
-	const uint8_t *data;
+	const uint8_t *data; /* one of the two below */
 	uint64_t mask;
 	uint64_t tail;	/* position of the next message */
 	uint64_t quick; /* header of a message to be popped quickly: see shmp_spsc_pop_quick */
@@ -153,10 +155,12 @@ struct shmp_spsc_consumer {
 	uint64_t message_max;
 	uint64_t usual; /* header of the message before: see shmp_spsc_next_quick */
 	uint64_t usual_size;
-	uint64_t redelivered; /* messages that begin below were in a dead one's hands */
-	uint64_t seen_to;     /* as stored in intent 0; or less, when that is tail */
-	uint64_t shown_items; /* peeked at and not released, 0 when nothing is */
-	uint64_t shown;	      /* position behind them */
+	const uint8_t *short_data; /* the ring, for what is as short as the message before... */
+	const uint8_t *long_data;  /* ... or as long */
+	uint64_t redelivered;	   /* messages that begin below were in a dead one's hands */
+	uint64_t seen_to;	   /* as stored in intent 0; or less, when that is tail */
+	uint64_t shown_items;	   /* peeked at and not released, 0 when nothing is */
+	uint64_t shown;		   /* position behind them */
 	const struct shmp_endpoint *peer_place;
 	struct shmp_endpoint *places;
 	struct shmp_waiter *not_empty;
@@ -425,6 +429,19 @@ static inline bool shmp_spsc_look(const struct shmp_spsc_consumer *consumer)
 SHMP_COLD int shmp_spsc_empty(const struct shmp_spsc_consumer *consumer, uint64_t position);
 
 /*
+ * From now on most messages have this header. One in a line of its own goes to and fro soonest
+ * where the line comes to its reader as one to be written; of many lines each would have to be got
+ * back by its writer: see shmp_segment_data_room.
+ */
+static inline void shmp_spsc_expect(struct shmp_spsc_consumer *consumer, uint64_t header,
+				    uint64_t size)
+{
+	consumer->usual = header;
+	consumer->usual_size = size;
+	consumer->data = size <= SHMP_SPSC_ALONE ? consumer->short_data : consumer->long_data;
+}
+
+/*
  * The message at @position, not yet taken. Bounded: the payload lies inside the mapping whatever
  * a hostile producer does. DONE, EMPTY, -EBADMSG.
  *
@@ -448,8 +465,7 @@ static inline int shmp_spsc_next_quick(struct shmp_spsc_consumer *consumer, uint
 			return SHMP_EMPTY;
 		if (SHMP_UNLIKELY(size > consumer->message_max))
 			return -EBADMSG; /* also: not PUBLISHED, or another tag */
-		consumer->usual = header;
-		consumer->usual_size = size;
+		shmp_spsc_expect(consumer, header, size);
 	}
 	ret_message->data = at + SHMP_SPSC_HEADER;
 	ret_message->size = consumer->usual_size;

@@ -213,18 +213,21 @@ static bool is_in(uintptr_t address, const void *begin, size_t bytes)
 	return begin && address - (uintptr_t)begin < bytes;
 }
 
-/* Which eighth byte of the segment that is, the same in a ring and in its mirror; -1: no part of it. */
+/* Which eighth byte of the segment that is, the same wherever it is mapped; -1: no part of it. */
 static long word_of(const struct shmp_segment *map, uintptr_t address)
 {
 	const struct shmp_plan *plan = &map->plan;
 	uint64_t ring = plan->data_bytes / (plan->rings ? plan->rings : 1);
 	uint64_t room = map->mirrored ? 2 * ring : ring;
-	uint64_t offset = address - (uintptr_t)map->data;
+	uint64_t shown = shmp_segment_data_addresses(plan, map->mirrored);
 
 	if (is_in(address, map->head, plan->ctl_bytes))
 		return (long)((address - (uintptr_t)map->head) / 8);
-	if (is_in(address, map->data, data_room(map)))
+	if (is_in(address, map->data, shown)) {
+		uint64_t offset = (address - (uintptr_t)map->data) % data_room(map);
+
 		return (long)((plan->ctl_bytes + offset / room * ring + offset % ring) / 8);
+	}
 	return -1;
 }
 

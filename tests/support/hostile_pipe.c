@@ -41,6 +41,7 @@ static void make(struct hostile_pipe *pipe)
 	pipe->segment.endpoints =
 		(void *)(ctl + sizeof(struct shmp_head) + segment.plan.control_bytes);
 	pipe->segment.data = map_guarded(segment.fds.data, HOSTILE_PIPE_RING, 2, 2);
+	pipe->segment.read_data = map_guarded(segment.fds.data, HOSTILE_PIPE_RING, 2, 2);
 	memset(pipe->payload, 0x77, sizeof(pipe->payload));
 	shmt_segment_free(&segment);
 }
@@ -139,14 +140,20 @@ static void pop(struct hostile_pipe *pipe, uint32_t role, uint64_t room)
 	free(buffer);
 }
 
+static bool is_in_ring(const uint8_t *data, uint32_t role, const struct shmp_spsc_message *message)
+{
+	const uint8_t *ring = data + 2 * HOSTILE_PIPE_RING * (1 - role);
+	const uint8_t *at = message->data;
+
+	return at >= ring && at + message->size <= ring + 2 * HOSTILE_PIPE_RING;
+}
+
 static bool is_inside(const struct hostile_pipe *pipe, uint32_t role,
 		      const struct shmp_spsc_message *message)
 {
-	const uint8_t *ring = pipe->segment.data + 2 * HOSTILE_PIPE_RING * (1 - role);
-	const uint8_t *at = message->data;
-
-	return message->size <= HOSTILE_PIPE_MESSAGE && at >= ring &&
-	       at + message->size <= ring + 2 * HOSTILE_PIPE_RING;
+	return message->size <= HOSTILE_PIPE_MESSAGE &&
+	       (is_in_ring(pipe->segment.data, role, message) ||
+		is_in_ring(pipe->segment.read_data, role, message));
 }
 
 static void peek(struct hostile_pipe *pipe, uint32_t role, uint64_t max)

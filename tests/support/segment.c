@@ -66,6 +66,14 @@ static uint8_t *map_guarded(int fd, uint64_t bytes, uint64_t parts, uint64_t tim
 	return room + SHMP_PAGE;
 }
 
+static uint8_t *map_data_guarded(const struct shmt_segment *segment, int protection)
+{
+	const struct shmp_plan *plan = &segment->plan;
+
+	return map_guarded(segment->fds.data, plan->data_bytes, plan->rings != 0 ? plan->rings : 1,
+			   segment->kind->mirrored ? 2 : 1, protection);
+}
+
 struct shmp_segment shmt_segment_map_guarded(const struct shmt_segment *segment, int protection)
 {
 	const struct shmp_plan *plan = &segment->plan;
@@ -76,9 +84,9 @@ struct shmp_segment shmt_segment_map_guarded(const struct shmt_segment *segment,
 	view.control = ctl + sizeof(struct shmp_head);
 	view.endpoints = (void *)(ctl + sizeof(struct shmp_head) + plan->control_bytes);
 	if (plan->data_bytes > 0)
-		view.data = map_guarded(segment->fds.data, plan->data_bytes,
-					plan->rings != 0 ? plan->rings : 1,
-					segment->kind->mirrored ? 2 : 1, protection);
+		view.data = map_data_guarded(segment, protection);
+	if (plan->rings > 1)
+		view.read_data = map_data_guarded(segment, PROT_READ);
 	return view;
 }
 

@@ -302,6 +302,30 @@ static bool flags_of(const void *address, char *ret_flags, size_t size)
 	return is_found;
 }
 
+TEST(rings_of_two_directions_are_there_once_more_for_reading)
+{
+	uint64_t option[SHMP_OPTIONS_MAX] = { DATA };
+	struct shmt_segment segment;
+	struct shmp_segment map;
+	char flags[512];
+
+	shmt_segment_make(&segment, "pipe", option);
+	shmt_segment_map(&segment, "host", &map);
+	for (uint32_t at = 0; at < 4 * DATA; at += 509) {
+		map.data[at] = (uint8_t)(at + 1);
+		ck_assert_uint_eq(load(map.read_data + at), (uint8_t)(at + 1));
+	}
+	for (size_t part = 0; part < 4; part++) {
+		ck_assert(flags_of(map.data + part * DATA, flags, sizeof(flags)));
+		ck_assert_msg(strstr(flags, " wr "), "%s", flags);
+		ck_assert(flags_of(map.read_data + part * DATA, flags, sizeof(flags)));
+		ck_assert_msg(!strstr(flags, " wr ") && strstr(flags, " dd"), "%s", flags);
+	}
+	shmp_segment_unmap(&map);
+	ck_assert_ptr_null(map.read_data);
+	shmt_segment_free(&segment);
+}
+
 TEST(neither_half_of_a_ring_is_dumped_into_cores)
 {
 	struct shmt_segment segment = make();
