@@ -16,8 +16,11 @@
 #include <unistd.h>
 
 #define PIECES_MAX     (1u << 20)
-#define DISTURBED_PART 50 /* one part in this many of a slice, waited for a core */
-#define ROUNDS_FACTOR  4  /* rounds tried for each undisturbed one wanted, at most */
+#define DISTURBED_PART 50  /* one part in this many of a slice, waited for a core */
+#define ROUNDS_FACTOR  4   /* rounds tried for each undisturbed one wanted, at most */
+#define APART_NS       150 /* a line's round trip between processors that share no cache, at least */
+#define APART_PATIENCE UINT64_C(20000000000) /* ns that it is waited for them to be apart */
+#define APART_ENOUGH   3		     /* one part in so many of the rounds wanted */
 
 struct bench_manner bench_manner = { .slice_ns = 50000000, .rounds = 25, .cpu = { 0, 1 } };
 
@@ -229,6 +232,34 @@ static double centre_of(struct arena *arena, unsigned i, uint64_t ticks, uint64_
 	       (double)arena->contest->contender[i]->piece;
 }
 
+/* Whether the last round is to be left out because the two processors were close to each other. */
+static bool is_close(const struct bench_contest *contest)
+{
+	return contest->line != 0 && contest->slice[contest->line][contest->rounds] < APART_NS;
+}
+
+static void put_aside(struct bench_contest *contest)
+{
+	unsigned n = contest->close_rounds;
+
+	if (n == BENCH_ROUNDS_MAX)
+		return;
+	for (unsigned i = 0; i < contest->contenders; i++)
+		contest->close[i][n] = contest->slice[i][contest->rounds];
+	contest->close_rounds++;
+}
+
+/* They are not apart for long enough: whatever comes is taken, and nothing of what was. */
+static void begin_anew(struct bench_contest *contest)
+{
+	contest->line = 0;
+	contest->rounds = 0;
+	contest->disturbed = 0;
+	contest->close_rounds = 0;
+	for (unsigned i = 0; i < contest->contenders; i++)
+		bench_figures_clear(contest->figures[i]);
+}
+
 /*
  * Rounds until enough were undisturbed. Of the others, kept apart in the meantime, the last are
  * used in the end where the machine never was quiet.
@@ -238,12 +269,14 @@ static void run_rounds(struct arena *arena, const uint64_t *count)
 	struct bench_contest *contest = arena->contest;
 	struct bench_figures *figures[BENCH_CONTENDERS_MAX] = { NULL };
 	unsigned want = bench_manner.rounds;
+	uint64_t until = bench_clock_ns() + APART_PATIENCE;
+	unsigned aside = 0;
 
 	for (unsigned i = 0; i < contest->contenders; i++)
 		figures[i] = bench_figures_new();
 	for (unsigned tried = 0; contest->rounds < want; tried++) {
 		bool disturbed = false;
-		bool keep = tried >= (ROUNDS_FACTOR - 1) * want;
+		bool keep = tried - aside >= (ROUNDS_FACTOR - 1) * want;
 
 		for (unsigned n = 0; n < contest->contenders; n++) {
 			/* the first is not always first */
@@ -255,6 +288,16 @@ static void run_rounds(struct arena *arena, const uint64_t *count)
 			if (!contest->is_crowded && (double)arena->waited_ns * DISTURBED_PART >
 							    (double)ticks * bench_tick_ns)
 				disturbed = true;
+		}
+		if (is_close(contest)) {
+			put_aside(contest);
+			aside++;
+			if (bench_clock_ns() < until)
+				continue;
+			if (contest->rounds >= want / APART_ENOUGH)
+				break;
+			begin_anew(contest);
+			continue;
 		}
 		contest->disturbed += disturbed;
 		if (disturbed && !keep)
@@ -383,19 +426,39 @@ double bench_contest_at(const struct bench_contest *contest, unsigned i, double 
 	       (double)contest->contender[i]->piece;
 }
 
-double bench_contest_centre(const struct bench_contest *contest, unsigned i)
+static double centre_of_rounds(const double *slices, unsigned rounds)
 {
 	double slice[BENCH_ROUNDS_MAX];
 
-	memcpy(slice, contest->slice[i], contest->rounds * sizeof(double));
-	return bench_median(slice, contest->rounds);
+	memcpy(slice, slices, rounds * sizeof(double));
+	return bench_median(slice, rounds);
+}
+
+double bench_contest_centre(const struct bench_contest *contest, unsigned i)
+{
+	return centre_of_rounds(contest->slice[i], contest->rounds);
+}
+
+double bench_contest_close_centre(const struct bench_contest *contest, unsigned i)
+{
+	return centre_of_rounds(contest->close[i], contest->close_rounds);
+}
+
+static double ratio_of(const double *a, const double *b, unsigned rounds)
+{
+	double ratio[BENCH_ROUNDS_MAX];
+
+	for (unsigned i = 0; i < rounds; i++)
+		ratio[i] = a[i] / b[i];
+	return bench_median(ratio, rounds);
 }
 
 double bench_contest_ratio(const struct bench_contest *contest, unsigned a, unsigned b)
 {
-	double ratio[BENCH_ROUNDS_MAX];
+	return ratio_of(contest->slice[a], contest->slice[b], contest->rounds);
+}
 
-	for (unsigned i = 0; i < contest->rounds; i++)
-		ratio[i] = contest->slice[a][i] / contest->slice[b][i];
-	return bench_median(ratio, contest->rounds);
+double bench_contest_close_ratio(const struct bench_contest *contest, unsigned a, unsigned b)
+{
+	return ratio_of(contest->close[a], contest->close[b], contest->close_rounds);
 }

@@ -7,6 +7,12 @@
  * that changes its speed meanwhile changes it for all. A round in which somebody else was given
  * one of the two cores for a noticeable part is left out, as long as enough rounds remain.
  *
+ * How long a line takes from one processor to the other changes while a virtual machine runs: two
+ * that share a cache are four times as near to each other as two that do not, and then it is
+ * another thing that is measured. Where a contest says which of its contenders is the bare line,
+ * what counts are rounds in which the two were apart, as they were where the bars were set; those
+ * in which they were close are told beside them, and count only where the two never are apart.
+ *
  * The timing side says when an operation, or a piece of several, was done; it is the first.
  */
 #ifndef BENCH_CONTEST_H
@@ -84,11 +90,14 @@ struct bench_contest {
 	unsigned sides;
 	bool is_crowded; /* more processes than cores: that one waits for them is what is measured */
 	enum bench_centre centre;
+	unsigned line; /* which contender it is; 0, who is never that: it is not asked for */
 
 	/* what came out, in ns per operation */
 	unsigned rounds;
 	unsigned disturbed; /* rounds left out */
 	double slice[BENCH_CONTENDERS_MAX][BENCH_ROUNDS_MAX];
+	unsigned close_rounds; /* left out, too: the processors were close to each other */
+	double close[BENCH_CONTENDERS_MAX][BENCH_ROUNDS_MAX];
 	struct bench_figures *figures[BENCH_CONTENDERS_MAX]; /* ticks per piece */
 };
 
@@ -100,6 +109,9 @@ double bench_contest_at(const struct bench_contest *contest, unsigned contender,
 double bench_contest_centre(const struct bench_contest *contest, unsigned contender);
 /* Median over the rounds of a's slice by b's. */
 double bench_contest_ratio(const struct bench_contest *contest, unsigned a, unsigned b);
+/* The same of the rounds that were left out because the processors were close, if there are any. */
+double bench_contest_close_centre(const struct bench_contest *contest, unsigned contender);
+double bench_contest_close_ratio(const struct bench_contest *contest, unsigned a, unsigned b);
 
 /* Zeroed memory that a forked process shares. */
 void *bench_shared_new(uint64_t bytes);

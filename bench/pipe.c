@@ -157,6 +157,7 @@ static void report_against(struct bench_report *report, const struct bench_conte
 	result.pingpong_ns = bench_contest_centre(contest, 1);
 	result.ring_bytes = RING_BYTES;
 	result.batch = 1;
+	bench_report_close(report, &result, contest, 0, limit);
 	bench_report_add(report, &result);
 }
 
@@ -171,6 +172,7 @@ static void rtt(struct bench_report *report, uint64_t bytes, double bar)
 		.contenders = 3,
 		.sides = 2,
 		.centre = BENCH_CENTRE_MEDIAN,
+		.line = 1,
 	};
 
 	queues.name = "two queues of spsc";

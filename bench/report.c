@@ -236,6 +236,18 @@ const char *bench_report_text(struct bench_report *report, const char *format, .
 	return text;
 }
 
+void bench_report_close(struct bench_report *report, struct bench_result *result,
+			const struct bench_contest *contest, unsigned ours, unsigned against)
+{
+	if (contest->close_rounds > 0)
+		result->note = bench_report_text(
+			report,
+			"%u rounds beside it with a ping-pong of %.0f ns: %.0f ns, ratio %.2f",
+			contest->close_rounds, bench_contest_close_centre(contest, contest->line),
+			bench_contest_close_centre(contest, ours),
+			bench_contest_close_ratio(contest, ours, against));
+}
+
 void bench_report_head(const struct bench_report *report)
 {
 	struct machine machine = look_at_machine();
@@ -299,7 +311,9 @@ void bench_report_markdown(const struct bench_report *report, FILE *file)
 		"Ours and what it is held against take turns, in slices of %g ms on the same two "
 		"processors, in one run; the ratio is the median of the ratios slice by slice, "
 		"ours to the other: lower is better. Ping-pong is the round trip of one cache "
-		"line in ns that this run saw beside it. Every payload is written and read, every "
+		"line in ns that this run saw beside it. Round trips held against it are judged "
+		"where the two processors share no cache, as where the bars were set; what they "
+		"took where they do is noted below. Every payload is written and read, every "
 		"message is checked, and only what arrived is counted.\n\n"
 		"| bench | params | p50 | p99 | p99.9 | against | its p50 | ratio | bar | | "
 		"ping-pong |\n"

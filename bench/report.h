@@ -75,6 +75,9 @@ void bench_report_add(struct bench_report *report, const struct bench_result *re
 /* Fills in what a contest knows: ours and what it is held against. */
 void bench_report_take(struct bench_result *result, const struct bench_contest *contest,
 		       unsigned ours, unsigned against);
+/* Notes what was left out because the two processors were close to each other, see contest.h. */
+void bench_report_close(struct bench_report *report, struct bench_result *result,
+			const struct bench_contest *contest, unsigned ours, unsigned against);
 void bench_report_markdown(const struct bench_report *report, FILE *file);
 
 /* There was a bar, and it was held; bars are all held when there is none. */

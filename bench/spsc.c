@@ -35,11 +35,14 @@ static void rtt(struct bench_report *report, uint64_t bytes, unsigned lines, dou
 		.contenders = lines == 1 ? 2 : 4,
 		.sides = 2,
 		.centre = BENCH_CENTRE_MEDIAN,
+		.line = 1,
 	};
 	struct bench_result result = BENCH_RESULT_NULL;
+	unsigned against;
 
 	bench_contest_run(&contest);
-	bench_report_take(&result, &contest, 0, lines == 1 ? 1 : best_from(&contest, 2));
+	against = lines == 1 ? 1 : best_from(&contest, 2);
+	bench_report_take(&result, &contest, 0, against);
 	result.bench = "spsc.rtt";
 	result.param[0] = (struct bench_param){ .name = "bytes", .number = bytes };
 	result.unit = "ns";
@@ -47,6 +50,7 @@ static void rtt(struct bench_report *report, uint64_t bytes, unsigned lines, dou
 	result.pingpong_ns = bench_contest_centre(&contest, 1);
 	result.ring_bytes = RING_BYTES;
 	result.batch = 1;
+	bench_report_close(report, &result, &contest, 0, against);
 	bench_report_add(report, &result);
 	bench_contest_deinit(&contest);
 }
