@@ -3,8 +3,9 @@
  *
  * There is one of each segment, however many handles of this process are in it: two addresses for
  * the same bytes cost address space and page tables, and stores to the one that are loaded by the
- * other are not forwarded inside the cpu. It has the rights of all of them together; what is
- * mapped for reading is mapped over for writing, in place, when somebody comes who writes.
+ * other are not forwarded inside the cpu. (What processes send each other both ways has two
+ * nevertheless: see shmp_segment_data_addresses.) It has the rights of all of them together; what
+ * is mapped for reading is mapped over for writing, in place, when somebody comes who writes.
  */
 #ifndef SHMC__MAPPING_H
 #define SHMC__MAPPING_H
