@@ -18,6 +18,7 @@ enum {
 	PACE_QUICK = STEPPER_SAMPLES ? 256 : 32,
 	PACE_SLOW = 16 * PACE_QUICK,
 	SLOW_ENOUGH = STEPPER_SAMPLES ? 4000 : 500,
+	PACE_SLOWEST = 8 * SLOW_ENOUGH,
 	MEASURED = 3,
 	ENDS = 4, /* in a row: there is nothing behind them */
 	STRIDE_STEPPED = STEPPER_SAMPLES ? 311 : 7,
@@ -185,11 +186,14 @@ static void nothing(void *context)
 	(void)context;
 }
 
-/* Who takes so many steps gets nowhere beside others as quick as that: they slow down. */
+/*
+ * Who takes so many steps gets nowhere beside others as quick as that: they slow down. But not for
+ * ever, or one who waits for many of their moves would wait twice as long for each of them.
+ */
 static void count_step(struct running_world *world, unsigned long done)
 {
 	atomic_fetch_add(&world->steps, 1);
-	if (done > SLOW_ENOUGH && done > atomic_load(&world->pace))
+	if (done > SLOW_ENOUGH && done <= PACE_SLOWEST && done > atomic_load(&world->pace))
 		atomic_store(&world->pace, (unsigned int)done);
 }
 
