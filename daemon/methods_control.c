@@ -14,6 +14,7 @@
 #include "daemon/methods_postmortem.h"
 #include "daemon/segment.h"
 #include "daemon/status.h"
+#include "daemon/systemd.h"
 #include "protocol/interfaces.h"
 #include "protocol/name.h"
 #include "protocol/waiter.h"
@@ -28,6 +29,23 @@ static size_t session_count(const struct broker *broker)
 	for (struct list *at = broker->clients.next; at != &broker->clients; at = at->next)
 		count += !list_entry(at, struct client, link)->is_control;
 	return count;
+}
+
+static void add_keeper(cJSON *reply, const struct broker *broker)
+{
+	static const char *const names[] = {
+		[SYSTEMD_KEEPER_NOBODY] = "nobody",
+		[SYSTEMD_KEEPER_SYSTEMD] = "systemd",
+		[SYSTEMD_KEEPER_PARENT] = "keeper",
+		[SYSTEMD_KEEPER_LOST] = "lost",
+	};
+	pid_t pid;
+	enum systemd_keeper keeper = systemd_keeper(&pid);
+
+	shmp_json_add_bool(reply, "kept", state_is_there(&broker->state) && systemd_has_store());
+	shmp_json_add_text(reply, "kept_by", names[keeper]);
+	if (pid > 0)
+		shmp_json_add_i64(reply, "keeper_pid", pid);
 }
 
 static void status(struct call *call)
@@ -51,7 +69,7 @@ static void status(struct call *call)
 	shmp_json_add_u64(reply, "deaths", broker->counters.deaths);
 	shmp_json_add_u64(reply, "repairs", broker->counters.repairs);
 	shmp_json_add_u64(reply, "events_lost", broker->events.lost);
-	shmp_json_add_bool(reply, "kept", state_is_there(&broker->state));
+	add_keeper(reply, broker);
 	shmp_json_add_u64(reply, "restarts", broker->restarts);
 	call_reply(call, reply);
 }

@@ -14,6 +14,7 @@
 #include "daemon/liveness.h"
 #include "daemon/segment.h"
 #include "daemon/status.h"
+#include "daemon/systemd.h"
 #include "protocol/name.h"
 #include "protocol/varlink.h"
 #include "protocol/waiter.h"
@@ -414,7 +415,7 @@ void method_health(struct call *call)
 	add_descriptors(list, broker);
 	add_users(list, &broker->quota);
 	add_features(reply, broker);
-	shmp_json_add_bool(reply, "kept", state_is_there(&broker->state));
+	shmp_json_add_bool(reply, "kept", state_is_there(&broker->state) && systemd_has_store());
 	shmp_json_add_u64(reply, "fencing", count_fencing(broker));
 	shmp_json_add_u64(reply, "repairing", count_repairing(broker));
 	shmp_json_add_u64(reply, "refusals", broker->quota.refusals);

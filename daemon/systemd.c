@@ -50,6 +50,8 @@ static struct {
 	/* the manager */
 	enum manager manager;
 	bool has_store;
+	bool is_lost; /* it kept descriptors, and is gone */
+	pid_t keeper; /* our parent, where it is our manager; else 0 */
 	int fd;
 	/* what waits */
 	struct list messages;
@@ -195,8 +197,18 @@ static int connect_to(const char *path)
 	return fd;
 }
 
+/* A manager whose socket is called so is keeper.h, and that is whoever forked us. */
+static bool is_of_keeper(const char *path)
+{
+	static const char ending[] = ".keeper";
+	size_t bytes = strlen(path), most = strlen(ending);
+
+	return bytes > most && strcmp(path + bytes - most, ending) == 0;
+}
+
 static void log_lost(int error)
 {
+	self.is_lost = true;
 	log_event(LOG_WARNING, "keeper_lost",
 		  "reason=\"%s: %s\" message=\"serves on, but the next broker will not "
 		  "know the segments of this one\"",
@@ -217,6 +229,8 @@ static int meet_manager(void)
 
 	if (self.manager != MANAGER_UNKNOWN)
 		return 0;
+	/* before it is called: who answers then was our parent at this moment */
+	self.keeper = path && is_of_keeper(path) ? getppid() : 0;
 	fd = path ? connect_to(path) : -ENOENT;
 	if (is_shortage(fd))
 		return fd;
@@ -396,6 +410,17 @@ bool systemd_has_store(void)
 	return find_manager() && self.has_store;
 }
 
+enum systemd_keeper systemd_keeper(pid_t *ret_pid)
+{
+	/* whose parent has died has another one by then */
+	if (systemd_has_store() && self.keeper != 0 && getppid() != self.keeper)
+		lose_manager(ECONNREFUSED);
+	*ret_pid = self.keeper;
+	if (systemd_has_store())
+		return self.keeper != 0 ? SYSTEMD_KEEPER_PARENT : SYSTEMD_KEEPER_SYSTEMD;
+	return self.is_lost ? SYSTEMD_KEEPER_LOST : SYSTEMD_KEEPER_NOBODY;
+}
+
 int systemd_store(const char *name, int fd)
 {
 	char text[MESSAGE_BYTES];
@@ -516,6 +541,8 @@ void systemd_deinit(void)
 	self.fd = -1;
 	self.manager = MANAGER_UNKNOWN;
 	self.has_store = false;
+	self.is_lost = false;
+	self.keeper = 0;
 }
 
 uint64_t systemd_watchdog_us(void)

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <uv.h>
 
 /*
@@ -51,6 +52,18 @@ void systemd_notify(const char *state);
  * FDSTORE says how many (systemd 254 and keeper.h set it, for an older systemd our unit does).
  */
 bool systemd_has_store(void);
+/* Who keeps descriptors for us. */
+enum systemd_keeper {
+	SYSTEMD_KEEPER_NOBODY, /* nobody ever did */
+	SYSTEMD_KEEPER_SYSTEMD,
+	SYSTEMD_KEEPER_PARENT, /* shmbrokerd --supervise */
+	SYSTEMD_KEEPER_LOST,   /* there was one, and it is gone */
+};
+/*
+ * Looks whether a parent still lives: its death says nothing to us until the next message. @ret_pid:
+ * the keeper's, also of one that is gone; 0 = it is systemd or nobody.
+ */
+enum systemd_keeper systemd_keeper(pid_t *ret_pid);
 /*
  * Has @fd kept under @name (ASCII, no ':', at most 255 bytes) until systemd_unstore, also when it
  * hangs up. The caller's own descriptor stays his; he may close it at once.

@@ -36,6 +36,22 @@ static void add_memory(struct table *table, const cJSON *status)
 		  limit > 0 ? 100 * (double)used / (double)limit : 0);
 }
 
+static void add_keeper(struct table *table, const cJSON *status)
+{
+	const char *by = show_string(status, "kept_by");
+	uint64_t pid = show_u64(status, "keeper_pid");
+
+	table_add(table, "kept by");
+	if (strcmp(by, "keeper") == 0)
+		table_add(table, "keeper, pid %" PRIu64, pid);
+	else if (strcmp(by, "lost") == 0 && pid > 0)
+		table_add(table, "nobody: the keeper, pid %" PRIu64 ", is gone", pid);
+	else if (strcmp(by, "lost") == 0)
+		table_add(table, "nobody: who did is gone");
+	else
+		table_add(table, "%s", *by ? by : "?");
+}
+
 static int print_status(const cJSON *status)
 {
 	struct table *table = table_new_pairs();
@@ -47,6 +63,7 @@ static int print_status(const cJSON *status)
 	add_pair(table, "epoch", status, "epoch", show_string_cell);
 	add_pair(table, "clients at", status, "client_address", show_string_cell);
 	add_pair(table, "control at", status, "control_address", show_string_cell);
+	add_keeper(table, status);
 	add_memory(table, status);
 	add_pair(table, "segments", status, "segments", show_number_cell);
 	add_pair(table, "sessions", status, "sessions", show_number_cell);

@@ -30,7 +30,10 @@ struct doctor {
 	const struct options *options;
 	struct findings findings;
 	struct control control;
-	bool is_in_sight;  /* pids mean the same here */
+	bool is_in_sight; /* pids mean the same here */
+	uint64_t broker_pid;
+	bool is_keeper_lost;
+	char keeper[32];   /* ", pid 123,", or nothing */
 	uint64_t restored; /* sessions that have not called since the broker was restarted */
 };
 
@@ -167,6 +170,16 @@ static void check_folder(struct doctor *doctor, const char *path)
 		     status.st_mode & 07777u);
 }
 
+static void note_keeper(struct doctor *doctor, const cJSON *status)
+{
+	uint64_t pid = show_u64(status, "keeper_pid");
+
+	doctor->broker_pid = show_u64(status, "pid");
+	doctor->is_keeper_lost = strcmp(show_string(status, "kept_by"), "lost") == 0;
+	if (pid > 0)
+		snprintf(doctor->keeper, sizeof(doctor->keeper), ", pid %" PRIu64 ",", pid);
+}
+
 static int check_status(struct doctor *doctor)
 {
 	struct shmp_varlink_reply reply;
@@ -176,6 +189,7 @@ static int check_status(struct doctor *doctor)
 		return code;
 	doctor->is_in_sight = process_is_in_sight(&doctor->control,
 						  show_u64(reply.parameters, "pid"));
+	note_keeper(doctor, reply.parameters);
 	check_version(doctor, reply.parameters);
 	check_deaths(doctor, reply.parameters);
 	check_socket(doctor, show_string(reply.parameters, "client_address"), false);
@@ -248,10 +262,27 @@ static void check_counts(struct doctor *doctor, const cJSON *health)
 			     refusals);
 }
 
+static void tell_keeper_lost(struct doctor *doctor)
+{
+	char remedy[WHERE_BYTES];
+
+	finding_tell(&doctor->findings,
+		     &(struct finding){ FINDING_WARNING, "keeper", doctor->control.path,
+					WHERE(remedy,
+					      "shmbrokerctl save what must stay, end the broker "
+					      "(kill %" PRIu64 "), start a new one by systemd or "
+					      "with --supervise",
+					      doctor->broker_pid) },
+		     "the keeper%s is gone: when this broker ends, all segments end with it",
+		     doctor->keeper);
+}
+
 /* A restarted broker takes up what a keeper kept for it. */
 static void check_keeper(struct doctor *doctor, const cJSON *health)
 {
-	if (!show_bool(health, "kept"))
+	if (doctor->is_keeper_lost)
+		tell_keeper_lost(doctor);
+	else if (!show_bool(health, "kept"))
 		finding_tell(&doctor->findings,
 			     &(struct finding){ FINDING_NOTE, "keeper", doctor->control.path,
 						"start it by systemd, or with --supervise" },

@@ -1,6 +1,7 @@
 /* shmbrokerctl doctor: what it finds, what it says to do, and its exit code. */
 #include <fcntl.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -139,6 +140,57 @@ TEST(without_a_keeper_segments_are_lost_with_the_broker)
 	setenv("SHMBROKER_ADDRESS", broker.address, 1);
 	expect_no_finding("keeper");
 	shmt_broker_stop(&broker);
+}
+
+/* A line of `status`. */
+__attribute__((format(printf, 1, 2))) static void expect_status(const char *format, ...)
+{
+	const char *argv[] = { shmt_program("SHMBROKERCTL"), "status", NULL };
+	struct shmt_process process = shmt_process_start(argv);
+	struct shmt_result result = shmt_process_finish(&process, "", 0);
+	char *line = NULL;
+	va_list arguments;
+
+	va_start(arguments, format);
+	ck_assert_int_ge(vasprintf(&line, format, arguments), 0);
+	va_end(arguments);
+	ck_assert_msg(strstr(result.out, line) != NULL, "no %s in: %s", line, result.out);
+	free(line);
+	shmt_result_free(&result);
+}
+
+/* What a killed keeper leaves. */
+static void remove_beside(const char *ending)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s.%s", broker.control, ending);
+	ck_assert_int_eq(unlink(path), 0);
+}
+
+TEST(who_keeps_the_segments_is_told_and_that_he_is_gone, .timeout_s = 30)
+{
+	begin(NULL, NULL);
+	expect_status("kept by      nobody\n");
+	end();
+	broker = shmt_broker_supervised(NULL);
+	setenv("SHMBROKER_ADDRESS", broker.address, 1);
+	expect_status("kept by      keeper, pid %d\n", broker.keeper);
+	shmt_broker_kill(&broker);
+	shmt_broker_next(&broker);
+	expect_status("kept by      keeper, pid %d\n", broker.keeper);
+	/* seconds before the broker would write to it: it has to look */
+	kill(broker.keeper, SIGKILL);
+	ck_assert_int_eq(waitpid(broker.keeper, NULL, 0), broker.keeper);
+	expect_finding(1, "keeper", "warning", broker.control);
+	expect_status("kept by      nobody: the keeper, pid %d, is gone\n", broker.keeper);
+	ck_assert_uint_eq(shmt_broker_said(&broker, "event=keeper_lost"), 1);
+	kill(broker.pid, SIGTERM);
+	while (access(broker.control, F_OK) == 0)
+		;
+	remove_beside("keeper");
+	remove_beside("keeper.lock");
+	shmt_broker_remove(&broker);
 }
 
 TEST(no_broker_is_told_with_the_addresses_that_were_tried)
