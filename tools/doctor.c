@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 
 #include "config.h"
+#include "protocol/waiter.h"
 #include "tools/commands.h"
 #include "tools/control.h"
 #include "tools/finding.h"
@@ -25,6 +26,7 @@
 #define CONTROL		 "org.shmbroker.control."
 #define EXIT_NOT_REACHED 2 /* doctor's own: nobody answers */
 #define WHERE_BYTES	 600
+#define WAITERS_TOLD	 4
 
 struct doctor {
 	const struct options *options;
@@ -34,6 +36,7 @@ struct doctor {
 	uint64_t broker_pid;
 	bool is_keeper_lost;
 	char keeper[32];   /* ", pid 123,", or nothing */
+	cJSON *waits;	   /* who waits for whom, of all segments */
 	uint64_t restored; /* sessions that have not called since the broker was restarted */
 };
 
@@ -378,24 +381,98 @@ static bool is_in_the_way(const cJSON *segment, const cJSON *endpoint)
 	return false;
 }
 
+/* "a message", "an answer", "the lock", "room" */
+static const char *article_of(const char *what)
+{
+	if (strcmp(what, "room") == 0)
+		return "";
+	if (strcmp(what, "lock") == 0)
+		return "the ";
+	return strchr("aeiou", *what) ? "an " : "a ";
+}
+
+/* Whether the move may be that endpoint's. */
+static bool is_for(const cJSON *wait, const cJSON *segment, const cJSON *endpoint)
+{
+	uint64_t index = show_u64(endpoint, "index");
+
+	if (strcmp(show_string(wait, "segment"), show_string(segment, "name")) != 0 ||
+	    show_u64(wait, "endpoint") == index)
+		return false;
+	if (cJSON_GetObjectItemCaseSensitive(wait, "by"))
+		return show_u64(wait, "by") == index;
+	return strcmp(show_string(wait, "by_role"), show_string(endpoint, "role")) == 0;
+}
+
+/* "; producer 12 waits for room"; a lock says since when it is kept. To be freed. */
+static char *tell_waiter(const cJSON *wait)
+{
+	uint64_t since_ns = show_u64(wait, "since_ns"), now_ns = shmp_clock_ns();
+	uint64_t count = show_u64(wait, "by_count");
+	char age[UNITS_BYTES], kept[UNITS_BYTES + 16] = "", many[64] = "";
+
+	if (since_ns > 0 && since_ns <= now_ns)
+		snprintf(kept, sizeof(kept), ", kept for %s",
+			 units_duration(now_ns - since_ns, age));
+	if (count > 1)
+		snprintf(many, sizeof(many), " of any of %" PRIu64, count);
+	return must_print("; %s %" PRIu64 " waits for %s%s%s%s", show_string(wait, "role"),
+			  show_u64(wait, "pid"), article_of(show_string(wait, "what")),
+			  show_string(wait, "what"), many, kept);
+}
+
+/* Who waits for that endpoint, WAITERS_TOLD of them in words, to be freed. @ret_alone: somebody whom
+ * nobody else can help. */
+static char *tell_waiters(const struct doctor *doctor, const cJSON *segment, const cJSON *endpoint,
+			  bool *ret_alone)
+{
+	char *all = must_print("%s", "");
+	uint64_t count = 0;
+	const cJSON *wait;
+
+	cJSON_ArrayForEach(wait, doctor->waits)
+	{
+		if (!is_for(wait, segment, endpoint))
+			continue;
+		if (!show_bool(wait, "idle") && show_u64(wait, "by_count") == 1)
+			*ret_alone = true;
+		if (++count > WAITERS_TOLD)
+			continue;
+		char *one = tell_waiter(wait), *more = must_print("%s%s", all, one);
+
+		free(one);
+		free(all);
+		all = more;
+	}
+	if (count > WAITERS_TOLD) {
+		char *more = must_print("%s; and %" PRIu64 " more wait", all, count - WAITERS_TOLD);
+
+		free(all);
+		all = more;
+	}
+	return all;
+}
+
 static void tell_held_up(struct doctor *doctor, const cJSON *segment, const cJSON *endpoint,
 			 enum process_state state)
 {
-	bool is_error = is_in_the_way(segment, endpoint);
+	bool is_in_way = is_in_the_way(segment, endpoint), is_alone = false;
+	char *waiters = tell_waiters(doctor, segment, endpoint, &is_alone);
 	char where[WHERE_BYTES], remedy[WHERE_BYTES];
 	uint64_t pid = show_u64(endpoint, "pid");
 
 	finding_tell(&doctor->findings,
 		     &(struct finding){
-			     is_error ? FINDING_ERROR : FINDING_WARNING, "process",
+			     is_in_way || is_alone ? FINDING_ERROR : FINDING_WARNING, "process",
 			     WHERE(where, "%s, pid %" PRIu64, show_string(segment, "name"), pid),
 			     WHERE(remedy,
 				   "let it go on (%s), or end it (kill -9 %" PRIu64
 				   "): a dead one's hold is taken back",
 				   state == PROCESS_TRACED ? "detach the debugger" : "kill -CONT",
 				   pid) },
-		     "the %s is %s%s", show_string(endpoint, "role"), process_state_name(state),
-		     is_error ? " and keeps everybody else waiting" : "");
+		     "the %s is %s%s%s", show_string(endpoint, "role"), process_state_name(state),
+		     is_in_way ? " and keeps everybody else waiting" : "", waiters);
+	free(waiters);
 }
 
 static void check_endpoint(struct doctor *doctor, const cJSON *segment, const cJSON *endpoint)
@@ -435,16 +512,6 @@ static int check_segments(void *context, const cJSON *page)
 	return 0;
 }
 
-/* "a message", "an answer", "the lock", "room" */
-static const char *article_of(const char *what)
-{
-	if (strcmp(what, "room") == 0)
-		return "";
-	if (strcmp(what, "lock") == 0)
-		return "the ";
-	return strchr("aeiou", *what) ? "an " : "a ";
-}
-
 static void check_wait(struct doctor *doctor, const cJSON *wait)
 {
 	bool is_idle = show_bool(wait, "idle");
@@ -462,15 +529,27 @@ static void check_wait(struct doctor *doctor, const cJSON *wait)
 		     show_string(wait, "by_role"));
 }
 
-static int check_waits(void *context, const cJSON *page)
+/* Before all else: what is wrong with a process is worse if somebody waits for it. */
+static int gather_waits(void *context, const cJSON *page)
 {
+	struct doctor *doctor = context;
 	const cJSON *wait;
 
 	cJSON_ArrayForEach(wait, cJSON_GetObjectItemCaseSensitive(page, "waits"))
 	{
-		check_wait(context, wait);
+		cJSON_AddItemToArray(doctor->waits, must(cJSON_Duplicate(wait, true)));
 	}
 	return 0;
+}
+
+static void check_waits(struct doctor *doctor)
+{
+	const cJSON *wait;
+
+	cJSON_ArrayForEach(wait, doctor->waits)
+	{
+		check_wait(doctor, wait);
+	}
 }
 
 static int check_sessions(void *context, const cJSON *page)
@@ -514,17 +593,19 @@ static void tell_restored(struct doctor *doctor)
 
 static int check_pages(struct doctor *doctor)
 {
-	int code = control_call_pages(&doctor->control, CONTROL "List", NULL, "after",
-				      check_segments, doctor);
+	int code = control_call_pages(&doctor->control, CONTROL "Blocked", NULL, "after",
+				      gather_waits, doctor);
 
+	if (code == 0)
+		code = control_call_pages(&doctor->control, CONTROL "List", NULL, "after",
+					  check_segments, doctor);
 	if (code == 0)
 		code = control_call_pages(&doctor->control, CONTROL "Sessions", NULL, "after",
 					  check_sessions, doctor);
 	if (code == 0)
 		tell_restored(doctor);
 	if (code == 0)
-		code = control_call_pages(&doctor->control, CONTROL "Blocked", NULL, "after",
-					  check_waits, doctor);
+		check_waits(doctor);
 	return code;
 }
 
@@ -548,7 +629,9 @@ int run_doctor(const struct options *options)
 	int end;
 
 	if (code == 0) {
+		doctor.waits = must(cJSON_CreateArray());
 		code = examine(&doctor);
+		cJSON_Delete(doctor.waits);
 		control_close(&doctor.control);
 	}
 	end = findings_end(&doctor.findings);

@@ -288,6 +288,40 @@ TEST(a_stopped_holder_is_a_warning_and_an_error_where_others_stand_behind_it)
 	end();
 }
 
+/* What doctor says of the one who is stopped, when the other waits for him. */
+static void await_waiter(struct shmt_peer *stopped, struct shmt_peer *waiter, const char *role)
+{
+	char part[128];
+
+	snprintf(part, sizeof(part), "; %s %d waits for %s", role, waiter->pid,
+		 strcmp(role, "client") == 0 ? "an answer" : "room");
+	stop(stopped->pid);
+	for (bool is_told = false; !is_told;) {
+		struct shmt_result result = doctor(NULL);
+
+		is_told = strstr(result.out, part) && strstr(result.out, "error ");
+		shmt_result_free(&result);
+	}
+	expect_finding(1, "process", "error", "pid ");
+	shmt_peer_kill(stopped);
+	shmt_peer_kill(waiter);
+}
+
+TEST(who_waits_for_a_stopped_process_is_named)
+{
+	struct shmt_peer stopped, waiter;
+
+	begin(NULL, NULL);
+	shmt_holders_create(client);
+	stopped = shmt_holder_start(&broker, SHMT_PEEKS);
+	waiter = shmt_holder_start(&broker, SHMT_WAITS_TO_PUSH);
+	await_waiter(&stopped, &waiter, "producer");
+	waiter = shmt_holder_start(&broker, SHMT_WAITS_FOR_ANSWER);
+	stopped = shmt_holder_start(&broker, SHMT_TAKES_REQUEST);
+	await_waiter(&stopped, &waiter, "client");
+	end();
+}
+
 TEST(what_a_dead_writer_left_is_told_with_who_has_to_mend_it)
 {
 	struct shmt_peer holder;
