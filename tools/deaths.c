@@ -16,6 +16,7 @@
 struct deaths_shown {
 	const struct options *options;
 	struct table *table;
+	uint64_t count;
 };
 
 /* To the second; JSON has the rest. */
@@ -42,6 +43,18 @@ static void add_end(struct table *table, const cJSON *death)
 	}
 }
 
+/* The broker says what there may be several of. To be freed. */
+static char *words_for(uint64_t count, const char *what)
+{
+	size_t length = strlen(what);
+
+	if (count != 1 || length == 0)
+		return must_print("%s", what);
+	if (strcmp(what, "objects on their way to it") == 0)
+		return must_print("object on its way to it");
+	return must_print("%.*s", (int)(length - (what[length - 1] == 's')), what);
+}
+
 /* "3 objects: freed; 1 lock to write: ..." */
 static char *holds_of(const cJSON *death)
 {
@@ -50,11 +63,13 @@ static char *holds_of(const cJSON *death)
 
 	cJSON_ArrayForEach(held, cJSON_GetObjectItemCaseSensitive(death, "holds"))
 	{
+		uint64_t count = show_u64(held, "count");
+		char *what = words_for(count, show_string(held, "what"));
 		char *more = must_print("%s%s%s%" PRIu64 " %s: %s", all, *all ? "; " : "",
-					show_bool(held, "at_least") ? "at least " : "",
-					show_u64(held, "count"), show_string(held, "what"),
+					show_bool(held, "at_least") ? "at least " : "", count, what,
 					show_string(held, "fate"));
 
+		free(what);
 		free(all);
 		all = more;
 	}
@@ -92,18 +107,29 @@ static void add_death(struct table *table, const cJSON *death)
 
 static int show_page(void *context, const cJSON *page)
 {
-	const struct deaths_shown *shown = context;
+	struct deaths_shown *shown = context;
 	cJSON *death;
 	int code = 0;
 
 	cJSON_ArrayForEach(death, cJSON_GetObjectItemCaseSensitive(page, "deaths"))
 	{
+		shown->count++;
 		if (!shown->options->json)
 			add_death(shown->table, death);
 		else if (code == 0)
 			code = report_json(death);
 	}
 	return code;
+}
+
+static void print_deaths(const struct deaths_shown *shown, const char *name)
+{
+	if (shown->count > 0)
+		table_print(shown->table, stdout);
+	else if (!shown->options->json && name)
+		printf("no deaths are recorded of a segment or process of that name\n");
+	else if (!shown->options->json)
+		printf("no deaths are recorded\n");
 }
 
 int run_deaths(const struct options *options)
@@ -121,7 +147,7 @@ int run_deaths(const struct options *options)
 	code = control_call_pages(&control, "org.shmbroker.control.Deaths", name, "before",
 				  show_page, &shown);
 	if (code == 0)
-		table_print(shown.table, stdout);
+		print_deaths(&shown, name);
 	table_free(shown.table);
 	control_close(&control);
 	return code ? code : report_flush();

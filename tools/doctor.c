@@ -260,9 +260,9 @@ static void check_counts(struct doctor *doctor, const cJSON *health)
 		finding_tell(&doctor->findings,
 			     &(struct finding){ FINDING_NOTE, "quota", "users",
 						"the broker's log names users and limits" },
-			     "%" PRIu64 " requests were refused by a user's limit since the broker "
+			     "%" PRIu64 " request%s refused by a user's limit since the broker "
 			     "started",
-			     refusals);
+			     refusals, refusals == 1 ? " was" : "s were");
 }
 
 static void tell_keeper_lost(struct doctor *doctor)
@@ -586,9 +586,9 @@ static void tell_restored(struct doctor *doctor)
 			     &(struct finding){ FINDING_NOTE, "restored", doctor->control.path,
 						"nothing: each comes back when it has something to "
 						"ask" },
-			     "%" PRIu64 " of the processes that were there before the broker's "
-			     "restart have not called it since",
-			     doctor->restored);
+			     "%" PRIu64 " process%s had nothing to ask since the broker was "
+			     "restarted",
+			     doctor->restored, doctor->restored == 1 ? " has" : "es have");
 }
 
 static int check_pages(struct doctor *doctor)

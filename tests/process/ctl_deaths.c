@@ -64,12 +64,14 @@ static void kill_one(enum shmt_deed deed, const char *segment, int times)
 	expect("--json", segment, part);
 }
 
-TEST(nobody_died_is_an_empty_answer)
+TEST(nobody_died_is_said_to_people_and_nothing_to_scripts)
 {
 	char *text;
 
 	begin();
-	text = deaths(NULL, NULL);
+	expect(NULL, NULL, "no deaths are recorded\n");
+	expect("nobody", NULL, "no deaths are recorded of a segment or process of that name\n");
+	text = deaths("--json", NULL);
 	ck_assert_str_eq(text, "");
 	free(text);
 	end();
@@ -84,6 +86,20 @@ TEST(a_line_says_who_died_of_what_and_what_became_of_what_he_held)
 	expect(NULL, NULL, "1 lock to write: freed; the next one is told");
 	expect("--json", NULL, "\"segment\":\"lock\"");
 	expect("--json", NULL, "\"holds\":[{\"what\":\"lock to write\",\"count\":1,");
+	end();
+}
+
+TEST(one_thing_is_not_told_as_several)
+{
+	struct shmt_peer caller;
+
+	begin();
+	caller = shmt_holder_start(&broker, SHMT_WAITS_FOR_ANSWER);
+	kill_one(SHMT_TAKES_REQUEST, "service", 1);
+	expect("service", NULL, "1 request: ");
+	kill_one(SHMT_ACQUIRES, "pool", 1);
+	expect("pool", NULL, "2 objects: ");
+	shmt_peer_kill(&caller);
 	end();
 }
 
