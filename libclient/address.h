@@ -14,7 +14,8 @@
 
 /*
  * Tries @chosen (a path, or "unix:" and a path) if given; else $SHMBROKER_ADDRESS if set; else the
- * user's broker and then the system's. With @deadline_ns 0 nothing blocks.
+ * user's broker and then the system's. With @deadline_ns 0 nothing blocks. @chosen may be what
+ * @ret_address said before.
  *
  * OK: @ret_socket holds a non-blocking socket, @ret_address says where it leads. Otherwise
  * BROKER_LOST or DENIED, with every address tried and what it said; INVALID; NO_SPACE.

@@ -122,11 +122,13 @@ static int client_begin_session(struct shmc_client *client, const cJSON *paramet
 	return 0;
 }
 
+/* A broker that is being replaced may be away for a moment: then another one is no substitute. */
 static enum shmc_result client_connect(struct shmc_client *client, uint64_t deadline_ns,
 				       struct shmc_error *error)
 {
 	struct shmc__holding socket = SHMC__HOLDING_NULL;
-	enum shmc_result result = shmc__address_connect(client->address, deadline_ns, &socket,
+	const char *chosen = client->token[0] != '\0' ? client->connected_to : client->address;
+	enum shmc_result result = shmc__address_connect(chosen, deadline_ns, &socket,
 							&client->connected_to, error);
 
 	if (result == SHMC_OK)

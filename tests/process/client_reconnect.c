@@ -93,6 +93,25 @@ TEST(the_user_s_broker_is_found_in_the_runtime_folder)
 	shmt_broker_stop(&broker);
 }
 
+/* A user's broker is away for a moment; the system's, say, is there. */
+TEST(a_client_goes_back_to_its_own_broker_and_to_no_other)
+{
+	struct shmt_broker own = shmt_broker_start(NULL), other = shmt_broker_start(NULL);
+	struct shmc_client *client = NULL;
+	struct shmc_error error;
+
+	setenv("SHMBROKER_ADDRESS", own.address, 1);
+	shmt_assert_ok(shmc_connect(NULL, &client, NULL));
+	shmt_create(client, "queue", 4096);
+	setenv("SHMBROKER_ADDRESS", other.address, 1);
+	shmt_broker_kill(&own);
+	shmt_assert_result(shmc_unlink(client, "queue", &error), SHMC_BROKER_LOST);
+	shmt_assert_says(&error, own.address);
+	shmc_disconnect(client);
+	shmt_broker_remove(&own);
+	shmt_broker_stop(&other);
+}
+
 /* The next broker at the same address, which knows nothing of the one before. */
 static void restart(struct shmt_broker *broker)
 {
