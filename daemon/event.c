@@ -8,6 +8,7 @@
 #include "daemon/call.h"
 #include "daemon/client.h"
 #include "daemon/session.h"
+#include "daemon/status.h"
 #include "protocol/varlink.h"
 
 void events_init(struct events *events)
@@ -36,6 +37,15 @@ static void add_text(cJSON *object, const char *key, const char *text)
 		shmp_json_add_text(object, key, text);
 }
 
+static void add_obituary(cJSON *object, const struct obituary *obituary)
+{
+	cJSON *segments = shmp_json_add_array(object, "segments");
+
+	status_add_end(object, obituary->end, obituary->end_value);
+	for (size_t i = 0; i < obituary->segment_count; i++)
+		shmp_json_append(segments, cJSON_CreateString(obituary->segments[i]));
+}
+
 static cJSON *reply_of(const struct event *event)
 {
 	cJSON *reply = cJSON_CreateObject();
@@ -53,6 +63,8 @@ static cJSON *reply_of(const struct event *event)
 		shmp_json_add_u64(object, "endpoint", event->endpoint);
 	if (event->count)
 		shmp_json_add_u64(object, "count", event->count);
+	if (event->obituary)
+		add_obituary(object, event->obituary);
 	add_text(object, "message", event->message);
 	return reply;
 }

@@ -8,6 +8,7 @@
 #define SHMBROKER_EVENT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "daemon/list.h"
@@ -21,6 +22,17 @@ struct events {
 	uint64_t lost;
 };
 
+#define OBITUARY_SEGMENTS_MAX  8u
+#define OBITUARY_SEGMENT_BYTES 256u
+
+/* What is told of a death at once, so that the record need not be asked. */
+struct obituary {
+	uint32_t end; /* enum death_end */
+	uint32_t end_value;
+	size_t segment_count; /* the first so many, each once */
+	char segments[OBITUARY_SEGMENTS_MAX][OBITUARY_SEGMENT_BYTES];
+};
+
 struct event {
 	const char *kind;
 	const struct client *who; /* NULL = the broker itself */
@@ -28,7 +40,8 @@ struct event {
 	const char *role;
 	bool has_endpoint;
 	uint32_t endpoint;
-	uint64_t count; /* 0 = not said */
+	uint64_t count;			 /* 0 = not said */
+	const struct obituary *obituary; /* NULL = nobody died */
 	const char *message;
 };
 

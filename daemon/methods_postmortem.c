@@ -38,21 +38,6 @@ static cJSON *hold_object(const struct death_hold *hold)
 	return object;
 }
 
-static void add_end(cJSON *object, const struct death_record *record)
-{
-	static const char *const names[] = {
-		[DEATH_END_UNKNOWN] = "unknown",
-		[DEATH_END_EXITED] = "exited",
-		[DEATH_END_KILLED] = "killed",
-	};
-
-	shmp_json_add_text(object, "end", names[record->end]);
-	if (record->end == DEATH_END_EXITED)
-		shmp_json_add_u64(object, "code", record->end_value);
-	if (record->end == DEATH_END_KILLED)
-		shmp_json_add_u64(object, "signal", record->end_value);
-}
-
 static void add_who(cJSON *object, const struct death_record *record)
 {
 	shmp_json_add_u64(object, "pid", record->pid);
@@ -68,7 +53,7 @@ static cJSON *death_object(const struct death_record *record)
 	cJSON *holds;
 
 	add_who(object, record);
-	add_end(object, record);
+	status_add_end(object, record->end, record->end_value);
 	shmp_json_add_u64(object, "count", record->count);
 	status_add_time(object, "first", record->first_ns);
 	status_add_time(object, "last", record->last_ns);

@@ -7,6 +7,7 @@
 
 #include "daemon/attachment.h"
 #include "daemon/client.h"
+#include "daemon/deaths.h"
 #include "daemon/segment.h"
 #include "protocol/varlink.h"
 
@@ -33,6 +34,21 @@ void status_add_time(cJSON *object, const char *key, uint64_t realtime_ns)
 	snprintf(text + used, sizeof(text) - used, ".%06uZ",
 		 (unsigned)(realtime_ns % 1000000000u / 1000));
 	shmp_json_add_text(object, key, text);
+}
+
+void status_add_end(cJSON *object, uint32_t end, uint32_t value)
+{
+	static const char *const names[] = {
+		[DEATH_END_UNKNOWN] = "unknown",
+		[DEATH_END_EXITED] = "exited",
+		[DEATH_END_KILLED] = "killed",
+	};
+
+	shmp_json_add_text(object, "end", names[end]);
+	if (end == DEATH_END_EXITED)
+		shmp_json_add_u64(object, "code", value);
+	if (end == DEATH_END_KILLED)
+		shmp_json_add_u64(object, "signal", value);
 }
 
 static void add_counter(cJSON *object, const char *key, const _Atomic uint64_t *counter)

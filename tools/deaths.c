@@ -27,22 +27,6 @@ static void add_time(struct table *table, const cJSON *death)
 	table_add(table, "%.19sZ", last);
 }
 
-static void add_end(struct table *table, const cJSON *death)
-{
-	const char *end = show_string(death, "end");
-
-	if (strcmp(end, "killed") == 0) {
-		int number = (int)show_u64(death, "signal");
-		const char *name = sigabbrev_np(number);
-
-		table_add(table, "%s%s", name ? "SIG" : "signal", name ? name : " ?");
-	} else if (strcmp(end, "exited") == 0) {
-		table_add(table, "exit %" PRIu64, show_u64(death, "code"));
-	} else {
-		table_add(table, "?");
-	}
-}
-
 /* The broker says what there may be several of. To be freed. */
 static char *words_for(uint64_t count, const char *what)
 {
@@ -91,13 +75,14 @@ static void add_repaired(struct table *table, const cJSON *death)
 static void add_death(struct table *table, const cJSON *death)
 {
 	char *holds = holds_of(death);
+	char end[SHOW_END_BYTES];
 
 	add_time(table, death);
 	show_number_cell(table, death, "count");
 	show_string_cell(table, death, "name");
 	show_pid_cell(table, death, "pid");
 	show_user_cell(table, death, "uid");
-	add_end(table, death);
+	table_add(table, "%s", show_end(death, end));
 	show_string_cell(table, death, "segment");
 	show_string_cell(table, death, "role");
 	add_repaired(table, death);

@@ -37,6 +37,25 @@ static bool has(const cJSON *object, const char *key)
 	return cJSON_IsNumber(cJSON_GetObjectItemCaseSensitive(object, key));
 }
 
+/* Of one who died. */
+static void print_end(const cJSON *event)
+{
+	const char *before = " in ";
+	char end[SHOW_END_BYTES];
+	const cJSON *segment;
+
+	if (!cJSON_GetObjectItemCaseSensitive(event, "end"))
+		return;
+	printf(" ended by %s", show_end(event, end));
+	cJSON_ArrayForEach(segment, cJSON_GetObjectItemCaseSensitive(event, "segments"))
+	{
+		const char *name = cJSON_GetStringValue(segment);
+
+		put(must_print("%s%s", before, name ? name : "?"));
+		before = ", ";
+	}
+}
+
 /* TIME KIND SEGMENT ROLE, then what there is beside. */
 static int print_event(const cJSON *event)
 {
@@ -57,6 +76,7 @@ static int print_event(const cJSON *event)
 		printf(" endpoint %lu", (unsigned long)show_u64(event, "endpoint"));
 	if (has(event, "count"))
 		printf(" count %lu", (unsigned long)show_u64(event, "count"));
+	print_end(event);
 	if (*message)
 		put(must_print(": %s", message));
 	putchar('\n');

@@ -3,6 +3,7 @@
 #include <grp.h>
 #include <inttypes.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -178,4 +179,21 @@ char *show_figures(const cJSON *object)
 		all = more;
 	}
 	return all;
+}
+
+const char *show_end(const cJSON *object, char room[SHOW_END_BYTES])
+{
+	const char *end = show_string(object, "end");
+	int number = (int)show_u64(object, "signal");
+	const char *name = sigabbrev_np(number);
+
+	if (strcmp(end, "killed") == 0 && name)
+		snprintf(room, SHOW_END_BYTES, "SIG%s", name);
+	else if (strcmp(end, "killed") == 0)
+		snprintf(room, SHOW_END_BYTES, "signal %d", number);
+	else if (strcmp(end, "exited") == 0)
+		snprintf(room, SHOW_END_BYTES, "exit %" PRIu64, show_u64(object, "code"));
+	else
+		snprintf(room, SHOW_END_BYTES, "?");
+	return room;
 }

@@ -25,6 +25,10 @@ void show_group_cell(struct table *table, const cJSON *object, const char *key);
 /* How long ago a CLOCK_MONOTONIC was. */
 void show_age_cell(struct table *table, const cJSON *object, const char *key);
 
+#define SHOW_END_BYTES 24
+/* How a process ended: "SIGKILL", "exit 7", "?" when that is not known. */
+const char *show_end(const cJSON *object, char room[SHOW_END_BYTES]);
+
 /* "NAME VALUE, NAME VALUE" of an object of numbers, bytes in units; to be freed. */
 char *show_figures(const cJSON *object);
 

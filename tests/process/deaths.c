@@ -187,6 +187,31 @@ static void consume_and_exit(struct shmt_peer *test, void *context)
 	_exit(7);
 }
 
+TEST(the_log_and_monitors_say_how_a_process_died_and_in_what)
+{
+	struct shmt_raw *monitor;
+	const cJSON *event, *segments;
+
+	begin();
+	monitor = shmt_raw_open(broker.control);
+	shmt_raw_send(monitor, "{\"method\":\"org.shmbroker.control.Monitor\",\"more\":true}");
+	kill_one(SHMT_LOCKS_TO_WRITE, "lock");
+	do {
+		ck_assert_str_eq(shmt_raw_receive(monitor), "");
+		event = shmt_raw_item(monitor, "event");
+	} while (strcmp(text_of(event, "kind"), "died") != 0);
+	ck_assert_str_eq(text_of(event, "end"), "killed");
+	ck_assert_double_eq(number_of(event, "signal"), SIGKILL);
+	segments = cJSON_GetObjectItem(event, "segments");
+	ck_assert_int_eq(cJSON_GetArraySize(segments), 1);
+	ck_assert_str_eq(cJSON_GetArrayItem(segments, 0)->valuestring, "lock");
+	ck_assert_uint_eq(
+		shmt_broker_said(&broker, "attachments=1 ended_by=\"SIGKILL\" segments=\"lock\""),
+		1);
+	shmt_raw_close(monitor);
+	end();
+}
+
 TEST(who_ends_without_a_word_is_recorded_with_his_exit_code)
 {
 	struct shmt_peer peer;
