@@ -421,6 +421,16 @@ static char *tell_waiter(const cJSON *wait)
 			  show_string(wait, "what"), many, kept);
 }
 
+/* @text and @more, which it takes. */
+static char *join(char *text, char *more)
+{
+	char *both = must_print("%s%s", text, more);
+
+	free(text);
+	free(more);
+	return both;
+}
+
 /* Who waits for that endpoint, WAITERS_TOLD of them in words, to be freed. @ret_alone: somebody whom
  * nobody else can help. */
 static char *tell_waiters(const struct doctor *doctor, const cJSON *segment, const cJSON *endpoint,
@@ -436,20 +446,11 @@ static char *tell_waiters(const struct doctor *doctor, const cJSON *segment, con
 			continue;
 		if (!show_bool(wait, "idle") && show_u64(wait, "by_count") == 1)
 			*ret_alone = true;
-		if (++count > WAITERS_TOLD)
-			continue;
-		char *one = tell_waiter(wait), *more = must_print("%s%s", all, one);
-
-		free(one);
-		free(all);
-		all = more;
+		if (++count <= WAITERS_TOLD)
+			all = join(all, tell_waiter(wait));
 	}
-	if (count > WAITERS_TOLD) {
-		char *more = must_print("%s; and %" PRIu64 " more wait", all, count - WAITERS_TOLD);
-
-		free(all);
-		all = more;
-	}
+	if (count > WAITERS_TOLD)
+		all = join(all, must_print("; and %" PRIu64 " more wait", count - WAITERS_TOLD));
 	return all;
 }
 
