@@ -19,7 +19,7 @@
 #define DISTURBED_PART 50  /* one part in this many of a slice, waited for a core */
 #define ROUNDS_FACTOR  4   /* rounds tried for each undisturbed one wanted, at most */
 #define APART_NS       150 /* a line's round trip between processors that share no cache, at least */
-#define APART_PATIENCE UINT64_C(20000000000) /* ns that it is waited for them to be apart */
+#define APART_PATIENCE UINT64_C(60000000000) /* ns that it is waited for them to be apart */
 #define APART_ENOUGH   3		     /* one part in so many of the rounds wanted */
 
 struct bench_manner bench_manner = { .slice_ns = 50000000, .rounds = 25, .cpu = { 0, 1 } };
