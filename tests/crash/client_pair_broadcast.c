@@ -236,13 +236,15 @@ static void die_in_more(const char *name, const struct act *one, const struct ac
 			unsigned cases)
 {
 	scene = (struct scene){ .act = { one, other } };
-	scene.couple = (struct couple){ .name = name,
-					.cases = cases,
-					.side = { { first_prepares, one->operate },
-						  { second_prepares, other->operate } },
-					.set_up = set_up,
-					.check = check,
-					.tear_down = tear_down };
+	scene.couple = (struct couple){
+		.name = name,
+		.cases = cases,
+		.side = { { .prepare = first_prepares, .operate = one->operate },
+			  { .prepare = second_prepares, .operate = other->operate } },
+		.set_up = set_up,
+		.check = check,
+		.tear_down = tear_down
+	};
 	couple_everywhere(&scene.couple);
 }
 

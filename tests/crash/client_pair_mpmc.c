@@ -257,12 +257,14 @@ static void die_in(const char *name, const struct act *one, const struct act *ot
 
 	scene = (struct scene){ .act = { one, other },
 				.living_role = consume ? SHMC_MPMC_PRODUCER : SHMC_MPMC_CONSUMER };
-	scene.couple = (struct couple){ .name = name,
-					.side = { { first_prepares, one->operate },
-						  { second_prepares, other->operate } },
-					.set_up = set_up,
-					.check = check,
-					.tear_down = tear_down };
+	scene.couple = (struct couple){
+		.name = name,
+		.side = { { .prepare = first_prepares, .operate = one->operate },
+			  { .prepare = second_prepares, .operate = other->operate } },
+		.set_up = set_up,
+		.check = check,
+		.tear_down = tear_down
+	};
 	couple_everywhere(&scene.couple);
 }
 

@@ -203,12 +203,14 @@ static void client_prepares(void)
 static void die_in(const char *name, const struct act *host, const struct act *client)
 {
 	scene = (struct scene){ .act = { host, client } };
-	scene.couple = (struct couple){ .name = name,
-					.side = { { host_prepares, host->operate },
-						  { client_prepares, client->operate } },
-					.set_up = set_up,
-					.check = check,
-					.tear_down = tear_down };
+	scene.couple = (struct couple){
+		.name = name,
+		.side = { { .prepare = host_prepares, .operate = host->operate },
+			  { .prepare = client_prepares, .operate = client->operate } },
+		.set_up = set_up,
+		.check = check,
+		.tear_down = tear_down
+	};
 	couple_everywhere(&scene.couple);
 }
 

@@ -172,12 +172,14 @@ static void die_in(const char *name, const struct act *one, const struct act *ot
 		   bool takes)
 {
 	scene = (struct scene){ .act = { one, other }, .gives = gives, .takes = takes };
-	scene.couple = (struct couple){ .name = name,
-					.side = { { first_prepares, one->operate },
-						  { second_prepares, other->operate } },
-					.set_up = set_up,
-					.check = check,
-					.tear_down = tear_down };
+	scene.couple = (struct couple){
+		.name = name,
+		.side = { { .prepare = first_prepares, .operate = one->operate },
+			  { .prepare = second_prepares, .operate = other->operate } },
+		.set_up = set_up,
+		.check = check,
+		.tear_down = tear_down
+	};
 	couple_everywhere(&scene.couple);
 }
 

@@ -189,12 +189,14 @@ static void consumer_prepares(void)
 static void die_in(const char *name, const struct act *produce, const struct act *consume)
 {
 	scene = (struct scene){ .produce = produce, .consume = consume };
-	scene.couple = (struct couple){ .name = name,
-					.side = { { producer_prepares, produce->operate },
-						  { consumer_prepares, consume->operate } },
-					.set_up = set_up,
-					.check = check,
-					.tear_down = tear_down };
+	scene.couple = (struct couple){
+		.name = name,
+		.side = { { .prepare = producer_prepares, .operate = produce->operate },
+			  { .prepare = consumer_prepares, .operate = consume->operate } },
+		.set_up = set_up,
+		.check = check,
+		.tear_down = tear_down
+	};
 	couple_everywhere(&scene.couple);
 }
 
