@@ -35,14 +35,20 @@ static unsigned room_of(uint64_t value)
 	return shift * BENCH_FIGURES_FINE + (unsigned)(value >> shift);
 }
 
-static double middle_of(unsigned room)
+/*
+ * Values are counted ticks, so that of a duration of 3.4 some are 3 and some are 4: one of them
+ * stands for what is nearer to it than to the next. Where a tick is 10 ns the half of it is more
+ * than what is looked for.
+ */
+static double value_in(unsigned room, double part)
 {
 	unsigned shift;
 
 	if (room < 2 * BENCH_FIGURES_FINE)
-		return room;
+		return room > 0 ? room + part - 0.5 : part / 2;
 	shift = room / BENCH_FIGURES_FINE - 1;
-	return ((double)(room - shift * BENCH_FIGURES_FINE) + 0.5) * (double)(UINT64_C(1) << shift);
+	return ((double)(room - shift * BENCH_FIGURES_FINE) + part) *
+	       (double)(UINT64_C(1) << shift);
 }
 
 void bench_figures_add(struct bench_figures *figures, uint64_t value)
@@ -66,9 +72,11 @@ double bench_figures_at(const struct bench_figures *figures, double quantile)
 	uint64_t seen = 0;
 
 	for (unsigned i = 0; i < BENCH_FIGURES_ROOMS; i++) {
-		seen += figures->room[i];
-		if (seen > 0 && (double)seen >= before)
-			return middle_of(i);
+		uint64_t here = figures->room[i];
+
+		seen += here;
+		if (here > 0 && (double)seen >= before)
+			return value_in(i, 1 - ((double)seen - before) / (double)here);
 	}
 	return 0;
 }

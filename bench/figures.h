@@ -21,7 +21,10 @@ void bench_figures_clear(struct bench_figures *figures);
 void bench_figures_add(struct bench_figures *figures, uint64_t value);
 void bench_figures_merge(struct bench_figures *figures, const struct bench_figures *more);
 
-/* The value that a share of @quantile (0 to 1) does not exceed; 0 when there is none. */
+/*
+ * The value that a share of @quantile (0 to 1) does not exceed; 0 when there is none. Between two
+ * that were counted as many lie as between any others near them.
+ */
 double bench_figures_at(const struct bench_figures *figures, double quantile);
 
 /* Of a few numbers, which it sorts. */
