@@ -62,6 +62,8 @@ struct soak_seat {
 	_Atomic uint32_t lives;
 	_Atomic uint32_t hand; /* enum soak_hand */
 	_Atomic uint64_t operations;
+	_Atomic uint64_t last_ns,
+		pause_ns; /* of a steady book: the last one; the longest between two */
 	_Atomic uint64_t bursts;
 	_Atomic uint64_t numbers; /* the last one that was given out */
 	_Atomic uint64_t noted;	  /* number of what is in the buffer, once it was taken for sure */
@@ -95,6 +97,7 @@ struct soak_book {
 	_Atomic uint32_t wrong_count;
 	_Atomic uint64_t bursts;
 	uint64_t seed;
+	uint32_t is_steady; /* not 0: nobody rests for long, or has whims */
 	uint32_t seat_count;
 	uint32_t lane_count;
 	char address[96];

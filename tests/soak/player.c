@@ -35,8 +35,19 @@ enum soak_phase soak_phase(const struct soak_player *player)
 	return (enum soak_phase)atomic_load(&player->book->phase);
 }
 
+/* Who has just begun, or is to begin anew, has no last one. */
+static void note_pause(struct soak_seat *seat)
+{
+	uint64_t now = soak_now_ns(), last = atomic_exchange(&seat->last_ns, now);
+
+	if (last != 0 && now - last > atomic_load(&seat->pause_ns))
+		atomic_store(&seat->pause_ns, now - last);
+}
+
 void soak_count(struct soak_player *player)
 {
+	if (player->book->is_steady)
+		note_pause(player->seat);
 	atomic_fetch_add_explicit(&player->seat->operations, 1, memory_order_relaxed);
 }
 
@@ -152,6 +163,10 @@ enum soak_whim soak_rest(struct soak_player *player)
 
 	atomic_fetch_add(&player->seat->bursts, 1);
 	atomic_fetch_add(&player->book->bursts, 1);
+	if (player->book->is_steady) {
+		soak_sleep_ns(SOAK_MS);
+		return SOAK_GO_ON;
+	}
 	soak_sleep_ns((5000 + shmt_random_below(random, is_slow ? SLOW_US : REST_US)) * 1000);
 	if (soak_phase(player) != SOAK_RUN)
 		return SOAK_GO_ON;

@@ -40,6 +40,7 @@ struct soak_role {
 struct soak_kind {
 	const char *name; /* also its segment's; with a colon an object of an arena's */
 	uint32_t lanes;
+	uint32_t calls; /* not 0: what it does is calls to the broker */
 	enum shmc_result (*create)(struct shmc_client *client, const char *segment,
 				   struct shmc_error *error);
 	struct soak_role roles[4];

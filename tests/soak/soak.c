@@ -7,6 +7,8 @@
  * This file knows no kind. Whom it hits, and when, follows from the seed and from how much the
  * players have done; only the broker's deaths keep to the clock, since its keeper does, too.
  *
+ * Then once more with players who hardly rest, and nothing happens but to the broker: nobody notices.
+ *
  * Environment: SOAK_SECONDS (default 60), SHMT_SEED.
  */
 #include <signal.h>
@@ -29,6 +31,11 @@ enum {
 	HEIR = UINT16_MAX,	/* role of the seat that a lane's account is made from */
 	BROKER_CALM_MS = 11000, /* of life, and its keeper thinks better of it */
 	BUNDLES = 2 * 3,	/* descriptors by which others are kept */
+	STEADY_KILLS = 100,
+	STEADY_MS = 8000,
+	STEADY_APART_MS = 50,	   /* from one kill to the next, at least */
+	STEADY_ANSWER_US = 200000, /* of 95 in 100: the others show who else computes */
+	STEADY_NOISE_MS = 100,
 };
 
 struct soak {
@@ -110,11 +117,11 @@ static size_t descriptors_of(pid_t pid)
 }
 
 /* Of a broker that has followed another one, with nothing in it. */
-static void start_broker(struct soak *soak)
+static void start_broker(struct soak *soak, const char *const *options)
 {
 	struct shmc_client *client;
 
-	soak->broker = shmt_broker_supervised(NULL);
+	soak->broker = shmt_broker_supervised(options);
 	client = shmt_connect(&soak->broker); /* what is made for the first one stays */
 	shmc_disconnect(client);
 	shmt_broker_kill(&soak->broker);
@@ -126,11 +133,11 @@ static void start_broker(struct soak *soak)
 	soak->keeper_descriptors = descriptors_of(soak->broker.keeper);
 }
 
-static struct soak *soak_new(void)
+static struct soak *soak_new(const char *const *options)
 {
 	struct soak *soak = calloc(1, sizeof(*soak));
 
-	start_broker(soak);
+	start_broker(soak, options);
 	soak->book = soak_book_new(&soak->cast.book_fd);
 	ck_assert_ptr_nonnull(soak->book);
 	soak->book->seed = shmt_seed();
@@ -411,8 +418,100 @@ TEST(all_that_was_published_is_accounted_for, .timeout_s = (int)seconds() + 150)
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	soak = soak_new();
+	soak = soak_new(NULL);
 	run(soak);
+	calm_down(soak);
+	account(soak);
+	report(soak);
+	expect_nothing(soak);
+	report_wrongs(soak);
+	shmt_broker_stop(&soak->broker);
+	free(soak);
+}
+
+/* Only the broker dies */
+
+static void forget_pauses(struct soak_book *book)
+{
+	for (uint32_t i = 0; i < book->seat_count; i++) {
+		atomic_store(&book->seats[i].last_ns, 0);
+		atomic_store(&book->seats[i].pause_ns, 0);
+	}
+}
+
+static uint64_t pause_of(const struct soak *soak, uint32_t kind)
+{
+	uint64_t longest = 0;
+
+	for (uint32_t i = 0; i < soak->cast.count; i++) {
+		const struct soak_seat *seat = &soak->book->seats[i];
+
+		if (seat->kind == kind && atomic_load(&seat->pause_ns) > longest)
+			longest = atomic_load(&seat->pause_ns);
+	}
+	return longest;
+}
+
+static void run_steady(struct soak *soak, uint64_t kills)
+{
+	uint64_t now = soak_now_ns(), until_ns = now + STEADY_MS * SOAK_MS;
+
+	forget_pauses(soak->book);
+	while (now < until_ns || soak->broker_kills < kills) {
+		now = soak_now_ns();
+		if (soak->watch->broker != 0 && soak->broker_kills < kills &&
+		    now >= soak->broker_at_ns) {
+			kill(soak->watch->broker, SIGKILL);
+			soak_watch_broker_killed(soak->watch);
+			soak->watch->broker = 0;
+			soak->broker_kills++;
+			soak->broker_at_ns = now + STEADY_APART_MS * SOAK_MS;
+		}
+		turn(soak);
+	}
+}
+
+/* Who has a turn of the processor, and when, makes up most of them. */
+static void check_nobody_noticed(struct soak *soak, const uint64_t *before_ns)
+{
+	uint64_t before = 0, longest = 0;
+
+	for (uint32_t i = 0; soak_kinds[i]; i++) {
+		if (soak_kinds[i]->calls)
+			continue;
+		before = before_ns[i] > before ? before_ns[i] : before;
+		longest = pause_of(soak, i) > longest ? pause_of(soak, i) : longest;
+	}
+	ck_assert_uint_le(longest, 2 * before + shmt_scaled(STEADY_NOISE_MS) * SOAK_MS);
+	ck_assert_uint_le(soak_samples_us(&soak->watch->samples[SOAK_BROKER], 950),
+			  shmt_scaled(STEADY_ANSWER_US));
+}
+
+static void report_pauses(const struct soak *soak, const uint64_t *before_ns)
+{
+	printf("# %-16s %22s %22s\n", "kind", "longest pause, ms", "brokers killed, ms");
+	for (uint32_t i = 0; soak_kinds[i]; i++)
+		if (soak_kinds[i]->lanes != 0)
+			printf("# %-16s %22.1f %22.1f\n", soak_kinds[i]->name,
+			       (double)before_ns[i] / 1e6, (double)pause_of(soak, i) / 1e6);
+}
+
+TEST(a_hundred_killed_brokers_are_not_noticed_by_any_kind, .timeout_s = 300)
+{
+	static const char *const at_once[] = { "--no-backoff", NULL };
+	uint64_t before_ns[SOAK_BROKER] = { 0 };
+	struct soak *soak;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	soak = soak_new(at_once);
+	soak->book->is_steady = 1;
+	run_steady(soak, 0);
+	for (uint32_t i = 0; soak_kinds[i]; i++)
+		before_ns[i] = pause_of(soak, i);
+	run_steady(soak, STEADY_KILLS);
+	report_pauses(soak, before_ns);
+	check_nobody_noticed(soak, before_ns);
 	calm_down(soak);
 	account(soak);
 	report(soak);

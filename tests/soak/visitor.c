@@ -126,6 +126,7 @@ static void account(struct soak_player *heir)
 const struct soak_kind soak_visitor = {
 	.name = "visitor",
 	.lanes = 1,
+	.calls = 1,
 	.create = create,
 	.roles = { { "visitor", 3, 1, play } },
 	.account = account,
