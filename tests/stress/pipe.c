@@ -27,10 +27,11 @@ static void make(bool shares)
 	shmt_pipe_make(&pipe);
 	if (!shares)
 		return;
-	/* one mapping for both */
+	/* one mapping for both, and one address of each byte */
 	for (uint32_t role = 0; role < 2; role++) {
 		shmp_segment_unmap(&pipe.map[role]);
 		pipe.map[role] = pipe.segment.map;
+		pipe.map[role].read_data = NULL;
 	}
 }
 
