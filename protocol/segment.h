@@ -158,10 +158,10 @@ void shmp_segment_ctl_pages(const struct shmp_segment *segment, void **ret_addre
 /* Bytes that data shows, mirrored or not. */
 uint64_t shmp_segment_data_room(const struct shmp_plan *plan, bool mirrored);
 /*
- * Bytes of addresses that it takes. Where there are rings of several directions,
- * so that each process writes some and reads others, all of them are there once more, for reading
- * only: a line that another core has written comes through a page that may be written as one to be
- * written, on processors of AMD, and its next writer has to get it back.
+ * Bytes of addresses that it takes. Where there are rings of several directions, so that each process
+ * writes some and reads others, all of them are there once more, for reading only: on processors of
+ * AMD a line that another core has written comes through a page that may be written as one to be
+ * written, and its next writer has to get it back.
  */
 uint64_t shmp_segment_data_addresses(const struct shmp_plan *plan, bool mirrored);
 /* Maps ctl or data, now writable, over what is mapped: whoever uses it sees the same bytes. -errno. */

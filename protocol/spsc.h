@@ -431,7 +431,7 @@ SHMP_COLD int shmp_spsc_empty(const struct shmp_spsc_consumer *consumer, uint64_
 /*
  * From now on most messages have this header. One in a line of its own goes to and fro soonest
  * where the line comes to its reader as one to be written; of many lines each would have to be got
- * back by its writer: see shmp_segment_data_room.
+ * back by its writer: see shmp_segment_data_addresses.
  */
 static inline void shmp_spsc_expect(struct shmp_spsc_consumer *consumer, uint64_t header,
 				    uint64_t size)
